@@ -1,0 +1,213 @@
+"""Live events: a numbered row, a notice on commit, and browsers that ask for what they missed.
+
+`announce` writes an `Event` and calls `pg_notify` in the caller's transaction: a notice leaves on commit,
+never before its row, never for a rollback. Each web process listens on one connection of its own and wakes
+its browsers; they get references and fetch the rest. NOTIFY is not durable, so a browser that reconnects says
+the last number it saw, and its `LiveConsumer` sends what came since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import psycopg
+from asgiref.sync import async_to_sync
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from channels.layers import InMemoryChannelLayer, get_channel_layer
+from django.db import connection, transaction
+from django.urls import path
+
+from labeling.models import Event, Project
+
+logger = logging.getLogger(__name__)
+
+NOTICES = "tutelage_live"
+# First key of our advisory locks, one a project.
+LOCKS = 0x7475
+# Postgres refuses a notice of 8,000 bytes.
+NOTICE_LIMIT = 7999
+CATCH_UP = 500
+FOREVER = 10**9
+
+
+def announce(*, project: Project, event: str, **reference: Any) -> Event:
+    """Record that something of `project` changed, and tell its browsers once this transaction commits.
+
+    `reference` holds ids and small numbers, never texts; `ValueError` where it exceeds a notice's size. Call
+    it last: until the transaction ends, whoever else announces in this project waits.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Numbers must become visible in their order, or "since N" would miss one that commits late.
+        cursor.execute("select pg_advisory_xact_lock(%s, %s)", [LOCKS, project.pk])
+        row = Event.objects.create(project=project, kind=event, reference=reference)
+        message = {"type": "live.event", **reference, "event": event, "n": row.pk}
+        notify(group=_group(project.pk), message=message)
+    return row
+
+
+def notify(*, group: str, message: dict[str, Any]) -> None:
+    """Send to a group from synchronous code, when its transaction commits. `ValueError` above 7,999 bytes."""
+    payload = _encode(group, message)
+    layer = get_channel_layer()
+    if isinstance(layer, NotifyChannelLayer):
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_notify(%s, %s)", [NOTICES, payload])
+    elif layer is not None:
+        transaction.on_commit(lambda: async_to_sync(layer.group_send)(group, message))
+
+
+def _encode(group: str, message: dict[str, Any]) -> str:
+    payload = json.dumps([group, message], separators=(",", ":"))
+    if len(payload.encode()) > NOTICE_LIMIT:
+        raise ValueError(
+            f"{message.get('event', group)}: a notice holds {NOTICE_LIMIT} bytes; send a reference"
+        )
+    return payload
+
+
+def _group(project_id: int) -> str:
+    return f"project.{project_id}"
+
+
+class NotifyChannelLayer(InMemoryChannelLayer):
+    """Groups live in each web process; `pg_notify` carries messages between processes.
+
+    One LISTEN connection a process, made at the first `group_add` and again whenever it breaks. A message is
+    at most 7,999 bytes of JSON (`ValueError` above).
+    """
+
+    def __init__(self, **options: Any) -> None:
+        # The parent forgets a browser after a day, or when one message waited for a minute: ours stay.
+        super().__init__(**{"capacity": 10_000, "expiry": FOREVER, "group_expiry": FOREVER, **options})
+        self._listener: asyncio.Task[None] | None = None
+        self._listening = asyncio.Event()
+        self._sender: psycopg.AsyncConnection | None = None
+        self._sending = asyncio.Lock()
+
+    async def group_add(self, group: str, channel: str) -> None:
+        """Return only once this process listens, so that nothing said from here on is missed."""
+        await super().group_add(group, channel)
+        loop = asyncio.get_running_loop()
+        if self._listener is None or self._listener.done() or self._listener.get_loop() is not loop:
+            self._listening, self._sending, self._sender = asyncio.Event(), asyncio.Lock(), None
+            self._listener = loop.create_task(self._listen(self._listening))
+        await self._listening.wait()
+
+    async def group_send(self, group: str, message: dict[str, Any]) -> None:
+        payload = _encode(group, message)
+        async with self._sending:
+            if self._sender is None or self._sender.closed:
+                self._sender = await _connect()
+            await self._sender.execute("select pg_notify(%s, %s)", (NOTICES, payload))
+
+    async def close(self) -> None:
+        if self._listener:
+            self._listener.cancel()
+        if self._sender:
+            await self._sender.close()
+
+    async def _listen(self, listening: asyncio.Event) -> None:
+        while True:
+            try:
+                async with await _connect() as listener:
+                    await listener.execute(f"listen {NOTICES}")
+                    if listening.is_set():
+                        await self._tell_all({"type": "live.resume"})
+                    listening.set()
+                    async for notice in listener.notifies():
+                        group, message = json.loads(notice.payload)
+                        await super().group_send(group, message)
+            except (psycopg.Error, OSError, ValueError) as error:
+                logger.warning(
+                    "live events lost Postgres (%s); trying again", str(error).strip().split("\n")[0]
+                )
+                await asyncio.sleep(1)
+
+    async def _tell_all(self, message: dict[str, Any]) -> None:
+        """After a gap nobody knows what was missed: every browser here asks anew."""
+        for group in list(self.groups):
+            await super().group_send(group, message)
+
+
+async def _connect() -> psycopg.AsyncConnection:
+    """A connection outside the pool: LISTEN lives as long as its session."""
+    parameters = connection.get_connection_params()
+    for key in ("cursor_factory", "context", "pool"):
+        parameters.pop(key, None)
+    return await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
+
+
+class LiveConsumer(AsyncJsonWebsocketConsumer):
+    """`/ws/projects/<slug>/`: the events of one project, for those who may see it.
+
+    To the browser: `{"event", "n", …reference}`; first of all `{"event": "ready", "n"}` with the newest
+    number. From the browser: `{"since": N}`, answered with every event after N in order, or with
+    `{"event": "reload", "n"}` where more than 500 were missed. Numbers only grow; an event may come twice,
+    live and caught up, so skip a number already seen. Closed with 4404 where the user may not see the
+    project.
+    """
+
+    group = ""
+    last = 0
+
+    async def connect(self) -> None:
+        self.project = await database_sync_to_async(self._find)()
+        if self.project is None:
+            await self.accept()
+            await self.close(code=4404)
+            return
+        self.group = _group(self.project.pk)
+        await self.channel_layer.group_add(self.group, self.channel_name)
+        self.last = await database_sync_to_async(self._newest)()
+        await self.accept()
+        await self.send_json({"event": "ready", "n": self.last})
+
+    async def disconnect(self, code: int) -> None:
+        if self.group:
+            await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        since = content.get("since") if isinstance(content, dict) else None
+        if not isinstance(since, int) or isinstance(since, bool) or not 0 <= since < 2**63:
+            await self.send_json({"event": "error", "detail": 'send {"since": N} with N a whole number'})
+            return
+        await self._catch_up(since)
+
+    async def live_event(self, message: dict[str, Any]) -> None:
+        self.last = max(self.last, message["n"])
+        await self.send_json({key: value for key, value in message.items() if key != "type"})
+
+    async def live_resume(self, message: dict[str, Any]) -> None:
+        await self._catch_up(self.last)
+
+    async def _catch_up(self, since: int) -> None:
+        events = await database_sync_to_async(self._since)(since)
+        if len(events) > CATCH_UP:
+            events = [{"event": "reload", "n": await database_sync_to_async(self._newest)()}]
+        for event in events:
+            self.last = max(self.last, event["n"])
+            await self.send_json(event)
+
+    def _find(self) -> Project | None:
+        user = self.scope["user"]
+        if not user.is_authenticated:
+            return None
+        slug = self.scope["url_route"]["kwargs"]["slug"]
+        return Project.objects.visible_to(user).filter(slug=slug).first()
+
+    def _newest(self) -> int:
+        return (
+            Event.objects.filter(project=self.project).order_by("-id").values_list("id", flat=True).first()
+            or 0
+        )
+
+    def _since(self, since: int) -> list[dict[str, Any]]:
+        rows = Event.objects.filter(project=self.project, id__gt=since).order_by("id")[: CATCH_UP + 1]
+        return [{**row.reference, "event": row.kind, "n": row.pk} for row in rows]
+
+
+routes = [path("ws/projects/<slug:slug>/", LiveConsumer.as_asgi())]
