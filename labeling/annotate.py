@@ -1,0 +1,219 @@
+"""Turn work into labels: drafts, submits, revisions, invalidations. Nothing is overwritten or deleted."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from labeling import answers, live, queue
+from labeling.models import Annotation, Draft, Invalidation, Labeler, Lease, Membership, Split, Task
+
+
+class Conflict(Exception):
+    """The request contradicts what is already stored; the message says how."""
+
+
+class StaleDraft(Conflict):
+    """Somebody (another tab) saved since; ``stored`` is the text that stands."""
+
+    def __init__(self, stored: Draft) -> None:
+        super().__init__(f"Version {stored.version} was saved in the meantime. Choose one of the two texts.")
+        self.stored = stored
+
+
+def save_draft(*, lease_id: UUID, labeler: Labeler, answer: Any, version: int) -> Draft:
+    """Keep unfinished work and return it with its new version.
+
+    Args:
+        version: the version this text was written upon, 0 for the first.
+
+    Raises:
+        Lease.DoesNotExist: no such lease of this labeler.
+        answers.AnswerError: too large, or not storable.
+        StaleDraft: ``version`` is not the stored one.
+    """
+    answer = answers.check_storable(answer)
+    with transaction.atomic():
+        lease = Lease.objects.select_for_update(of=("self",), no_key=True).get(pk=lease_id, labeler=labeler)
+        stored = Draft.objects.filter(task_id=lease.task_id, labeler=labeler).first()
+        if stored and stored.answer == answer:
+            return stored
+        if stored and stored.version != version:
+            raise StaleDraft(stored)
+        if lease.first_action_at is None:
+            lease.first_action_at = timezone.now()
+            lease.save(update_fields=["first_action_at"])
+        if stored is None:
+            return Draft.objects.create(task_id=lease.task_id, labeler=labeler, answer=answer)
+        stored.answer, stored.version = answer, stored.version + 1
+        stored.save(update_fields=["answer", "version", "updated_at"])
+        return stored
+
+
+def submit(
+    *,
+    lease_id: UUID,
+    labeler: Labeler,
+    submission_id: UUID,
+    answer: Any,
+    active_seconds: float | None = None,
+) -> Annotation:
+    """Store a label. The same ``submission_id`` with the same answer returns the first label again.
+
+    A label whose lease ran out counts while its task still wants one, else it is kept as surplus.
+
+    Raises:
+        Lease.DoesNotExist: no such lease of this labeler.
+        answers.AnswerError: the answer is not whole.
+        Conflict: the id was used for another answer, or the task already has this labeler's label.
+    """
+    body_hash = _hash([str(lease_id), answer])
+    if repeat := _repeat(submission_id, labeler, body_hash):
+        return repeat
+    now = timezone.now()
+    try:
+        with transaction.atomic():
+            lease = (
+                Lease.objects.select_for_update(of=("self",), no_key=True)
+                .select_related("task__project", "task__prompt")
+                .get(pk=lease_id, labeler=labeler)
+            )
+            # A rival with the same id may have committed while this one waited for the lease.
+            if repeat := _repeat(submission_id, labeler, body_hash):
+                return repeat
+            if lease.state == Lease.State.SUBMITTED:
+                raise Conflict("This task already has your label. Revise that one instead.")
+            task = lease.task
+            hashes = _text_hashes(task)
+            answer = answers.check(kind=task.kind, answer=answer, candidates=[int(k) for k in hashes if k != "prompt"])
+            counted = _settle(lease=lease, now=now, active_seconds=active_seconds)
+            annotation = Annotation.objects.create(
+                submission_id=submission_id,
+                body_hash=body_hash,
+                task=task,
+                labeler=labeler,
+                lease=lease,
+                kind=task.kind,
+                guideline_version_id=task.guideline_version_id,
+                schema=answers.SCHEMA,
+                answer=answer,
+                surplus=not counted,
+                shown_order=lease.shown_order,
+                text_hashes=hashes,
+                prompt_split=task.prompt.split,
+                labeler_group=_group(labeler=labeler, task=task),
+                opened_at=lease.opened_at,
+                first_action_at=lease.first_action_at,
+                submitted_at=now,
+                active_seconds=lease.active_seconds,
+            )
+            Draft.objects.filter(task=task, labeler=labeler).delete()
+            live.announce(project=task.project, event="label", task=task.pk, kind=task.kind)
+    except IntegrityError as error:
+        if repeat := _repeat(submission_id, labeler, body_hash):
+            return repeat
+        raise Conflict("This task already has your label. Revise that one instead.") from error
+    return annotation
+
+
+def revise(*, annotation_id: int, labeler: Labeler, submission_id: UUID, answer: Any) -> Annotation:
+    """Append a new version of one's own label; the old one stays and is no longer valid.
+
+    Raises:
+        Annotation.DoesNotExist: no such label of this labeler.
+        answers.AnswerError: the answer is not whole.
+        Conflict: the label was revised or invalidated already, or the id was used for another answer.
+    """
+    body_hash = _hash([annotation_id, answer])
+    if repeat := _repeat(submission_id, labeler, body_hash):
+        return repeat
+    try:
+        with transaction.atomic():
+            old = (
+                Annotation.objects.select_for_update(of=("self",), no_key=True)
+                .select_related("task__project")
+                .get(pk=annotation_id, labeler=labeler)
+            )
+            if not Annotation.objects.valid().filter(pk=old.pk).exists():
+                raise Conflict("This label was revised or invalidated already. Open the newest one.")
+            ids = [int(key) for key in old.text_hashes if key != "prompt"]
+            answer = answers.check(kind=old.kind, answer=answer, candidates=ids)
+            new = Annotation.objects.get(pk=old.pk)
+            new.pk, new._state.adding = None, True
+            new.submission_id, new.body_hash, new.answer, new.supersedes = submission_id, body_hash, answer, old
+            new.submitted_at = timezone.now()
+            new.save(force_insert=True)
+            live.announce(project=old.task.project, event="label", task=old.task_id, kind=old.kind)
+    except IntegrityError as error:
+        if repeat := _repeat(submission_id, labeler, body_hash):
+            return repeat
+        raise Conflict("This label was revised in the meantime. Open the newest one.") from error
+    return new
+
+
+def invalidate(*, annotation: Annotation, actor: Any, reason: str) -> Invalidation:
+    """Take a label out of use, with a reason; its task wants another one in its place.
+
+    Raises:
+        ValueError: no reason was given.
+        Conflict: it is invalidated already.
+    """
+    if not reason.strip():
+        raise ValueError("reason: say why this label should not count.")
+    try:
+        with transaction.atomic():
+            invalidation = Invalidation.objects.create(annotation=annotation, actor=actor, reason=reason)
+            if not annotation.surplus:
+                queue.give_back_slot(task=annotation.task)
+            live.announce(project=annotation.task.project, event="invalidated", task=annotation.task_id)
+    except IntegrityError as error:
+        raise Conflict("This label is invalidated already.") from error
+    return invalidation
+
+
+def _settle(*, lease: Lease, now: Any, active_seconds: float | None) -> bool:
+    """Close the lease as submitted; return whether the label counts towards the task's wanted number."""
+    counted = lease.state == Lease.State.OPEN
+    if not counted:
+        # The same person may hold a newer lease on the task: that slot is the one to use.
+        counted = bool(
+            Lease.objects.filter(task=lease.task, labeler=lease.labeler_id, state=Lease.State.OPEN).update(
+                state=Lease.State.EXPIRED, closed_at=now
+            )
+        ) or queue.take_slot(task=lease.task)
+    lease.state, lease.closed_at = Lease.State.SUBMITTED, now
+    lease.active_seconds = max(lease.active_seconds, active_seconds or 0)
+    lease.first_action_at = lease.first_action_at or now
+    lease.save(update_fields=["state", "closed_at", "active_seconds", "first_action_at"])
+    return counted
+
+
+def _repeat(submission_id: UUID, labeler: Labeler, body_hash: str) -> Annotation | None:
+    """The label that this submission id already made.
+
+    Raises:
+        Conflict: it was made by another answer.
+    """
+    stored = Annotation.objects.filter(submission_id=submission_id).first()
+    if stored and (stored.body_hash != body_hash or stored.labeler_id != labeler.pk):
+        raise Conflict("submission_id was used for another answer. Make a new id for a new answer.")
+    return stored
+
+
+def _hash(body: Any) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _text_hashes(task: Task) -> dict[str, str]:
+    candidates = task.candidates.values_list("pk", "completion__text_hash")
+    return {"prompt": task.prompt.text_hash} | {str(pk): text_hash for pk, text_hash in candidates}
+
+
+def _group(*, labeler: Labeler, task: Task) -> str:
+    group = Membership.objects.filter(project=task.project_id, user=labeler.user_id).values_list("group", flat=True)
+    return group.first() or Split.TRAIN

@@ -1,0 +1,26 @@
+#!/usr/bin/env python
+"""Tutelage's commands; `python manage.py help` lists them."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
+    from django.core.management import execute_from_command_line
+
+    # `--help` must answer at once and without a database.
+    if len(sys.argv) > 1 and not {"-h", "--help", "help"} & set(sys.argv) and "DATABASE_URL" not in os.environ:
+        from django.conf import settings
+
+        from deploy import postgres
+
+        try:
+            postgres.ensure_running(home=settings.HOME)
+        except postgres.PostgresError as error:
+            sys.exit(f"embedded Postgres: {error}")
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()
