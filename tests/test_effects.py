@@ -1,0 +1,88 @@
+"""Publishing a guideline version acts on tasks, and never on labels."""
+
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+
+from guidelines import publish
+from guidelines.models import Guideline
+from labeling import annotate, queue
+from labeling.models import Annotation, Event, Labeler, Membership, Project, Prompt, Task
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def project() -> Project:
+    guideline = Guideline.objects.create(slug="kind", title="Kind stories")
+    publish.publish(guideline=guideline, body="# Be kind")
+    return Project.objects.create(slug="stories", name="Stories", guideline=guideline)
+
+
+@pytest.fixture
+def labeler(project: Project) -> Labeler:
+    user = User.objects.create_user("leo")
+    Membership.objects.create(project=project, user=user, role=Membership.Role.LABELER)
+    return Labeler.objects.create(user=user, name="leo")
+
+
+def add_tasks(project: Project, n: int) -> list[Task]:
+    prompts = [
+        Prompt.objects.create(
+            project=project,
+            messages=[{"role": "user", "content": f"Story {i}"}],
+            text_hash=f"{project.pk}-{i}",
+        )
+        for i in range(n)
+    ]
+    version = project.guideline.current
+    return [
+        Task.objects.create(project=project, kind="demonstrate", prompt=prompt, guideline_version=version)
+        for prompt in prompts
+    ]
+
+
+def test_reissues_what_nobody_began(project: Project, labeler: Labeler) -> None:
+    add_tasks(project, 3)
+    done = queue.lease_next(labeler=labeler, project=project)
+    annotate.submit(lease_id=done.pk, labeler=labeler, submission_id=uuid4(), answer={"text": "A fox."})
+    held = queue.lease_next(labeler=labeler, project=project)
+
+    announced = publish.preview(project.guideline)
+    version, sentences = publish.publish(guideline=project.guideline, body="# Be kinder")
+
+    assert Task.objects.get(pk=done.task_id).guideline_version.number == 1
+    assert Task.objects.get(pk=held.task_id).guideline_version.number == 1
+    assert list(Task.objects.filter(taken=0).values_list("guideline_version_id", flat=True)) == [version.pk]
+    assert Annotation.objects.get().guideline_version.number == 1
+    assert "1 open task that nobody has begun is re-issued at the new version." in announced
+    assert any(sentence.startswith("1 task in somebody's hands") for sentence in announced)
+    assert any(sentence.startswith("1 label keeps the version") for sentence in announced)
+    assert sentences == ["1 open task that nobody has begun is re-issued at the new version."]
+
+
+def test_label_made_after_keeps_what_was_read(project: Project, labeler: Labeler) -> None:
+    add_tasks(project, 1)
+    lease = queue.lease_next(labeler=labeler, project=project)
+    publish.publish(guideline=project.guideline, body="# Be kinder")
+    label = annotate.submit(
+        lease_id=lease.pk, labeler=labeler, submission_id=uuid4(), answer={"text": "A fox."}
+    )
+    assert label.guideline_version.number == 1
+
+
+def test_leaves_other_guidelines_alone(project: Project) -> None:
+    other = Guideline.objects.create(slug="brief", title="Brief stories")
+    publish.publish(guideline=other, body="# Be brief")
+    elsewhere = Project.objects.create(slug="elsewhere", name="Elsewhere", guideline=other)
+    [task] = add_tasks(elsewhere, 1)
+    publish.publish(guideline=project.guideline, body="# Be kinder")
+    task.refresh_from_db()
+    assert task.guideline_version.guideline == other
+    assert publish.preview(project.guideline)[1] == "No waiting task needs to be re-issued."
+
+
+def test_tells_the_browsers(project: Project) -> None:
+    publish.publish(guideline=project.guideline, body="# Be kinder")
+    assert Event.objects.filter(project=project, kind="guideline").get().reference == {"version": 2}
