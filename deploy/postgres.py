@@ -26,6 +26,7 @@ OPTIONS = (
 )
 CAP_DAC_OVERRIDE = 1 << 1
 PATIENCE = 60.0
+GRAVE = r"\b(PANIC|FATAL|ERROR|error): |LOG:  (invalid|unrecognized|syntax error|could not) "
 
 _uses: dict[Path, int] = {}
 
@@ -71,9 +72,9 @@ def stop(*, home: Path, unless_used: bool = False) -> bool:
                     return False
         if not _answers(home):
             return False
-        done = _run(folder, "pg_ctl", "-D", folder / "data", "-m", "fast", "-w", "stop")
+        done = _run(folder, "pg_ctl", "-D", "data", "-m", "fast", "-w", "stop")
         if done.returncode:
-            raise PostgresError(_last_line(done.stderr))
+            raise PostgresError(_reason(done.stderr))
         return True
 
 
@@ -104,27 +105,24 @@ def _start(home: Path, folder: Path) -> None:
         _give_to_server(home, folder)
     if not (data / "PG_VERSION").exists():
         done = _run(
-            folder, "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"
+            folder, "initdb", "-D", "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8"
         )
         if done.returncode:
-            raise PostgresError(f"initdb: {_last_line(done.stderr)}")
+            raise PostgresError(f"initdb: {_reason(done.stderr)}")
     sockets = '"{}"'.format(str(_socket_folder(home)).replace('"', '""'))
     options = f"{OPTIONS} -k {shlex.quote(sockets)}"
     deadline = time.monotonic() + PATIENCE
     while not _answers(home):
-        _drop_stale_pid(data / "postmaster.pid")
+        for pid_file in (data / "postmaster.pid", _socket_folder(home) / ".s.PGSQL.5432.lock"):
+            _drop_stale_pid(pid_file)
         written = log.stat().st_size if log.exists() else 0
-        done = _run(folder, "pg_ctl", "-w", "-D", data, "-l", log, "-o", options, "start")
+        done = _run(folder, "pg_ctl", "-w", "-D", "data", "-l", "log", "-o", options, "start")
         if done.returncode == 0:
             continue
-        reason = _last_line(
-            log.read_bytes()[written:].decode(errors="replace") if log.exists() else done.stderr
-        )
+        said = log.read_bytes()[written:].decode(errors="replace") if log.exists() else ""
+        reason = _reason(said or done.stderr)
         # Only the remains of a killed server go away by waiting.
-        if (
-            not re.search(r"postmaster\.pid|shared memory|starting up|socket lock", reason)
-            or time.monotonic() > deadline
-        ):
+        if not re.search(r"lock file|shared memory|starting up", reason) or time.monotonic() > deadline:
             raise PostgresError(f"{reason} (log: {log})")
         time.sleep(0.2)
 
@@ -136,7 +134,7 @@ def _create_database(home: Path) -> None:
         argv = ("psql", "-X", "-h", _socket_folder(home), "-U", "postgres", "-d", "postgres", "-c", statement)
         done = _run(None, *argv)
         if done.returncode and "already exists" not in done.stderr:
-            raise PostgresError(_last_line(done.stderr))
+            raise PostgresError(_reason(done.stderr))
 
 
 def _answers(home: Path) -> bool:
@@ -176,8 +174,15 @@ def _run(folder: Path | None, program: str, *arguments: object) -> subprocess.Co
             binaries = folder / "binaries" / WHEEL / INSTALL / "bin"
     argv = [*prefix, binaries / program, *map(str, arguments)]
     environment = {**os.environ, "LC_ALL": "C"}
+    # From inside the folder by short names: `pg_ctl` hands longer ones to a shell unquoted.
     return subprocess.run(
-        argv, env=environment, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, text=True, **identity
+        argv,
+        env=environment,
+        cwd=folder or "/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        **identity,
     )
 
 
@@ -262,8 +267,8 @@ def _binaries() -> Path:
     return Path(folder)
 
 
-def _last_line(output: str) -> str:
-    """The line that says why: the last fatal one, without its time stamp."""
+def _reason(output: str) -> str:
+    """The line that says why: the first grave one, without its time stamp."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    graver = [line for line in lines if re.search(r"\b(PANIC|FATAL|ERROR|error):", line)]
-    return re.sub(r"^[-\d: .]+ [A-Z]+ \[\d+\] ", "", (graver or lines or ["it said nothing"])[-1])
+    grave = [line for line in lines if re.search(GRAVE, line)]
+    return re.sub(r"^[-\d:. ]+ [A-Z]+ \[\d+\] ", "", (grave or lines[-1:] or ["it said nothing"])[0])

@@ -10,8 +10,8 @@ from deploy import postgres
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
-HOME = Path(os.environ.get("TUTELAGE_HOME", BASE_DIR / "var")).resolve()
 TESTING = "pytest" in sys.modules
+HOME = Path(os.environ.get("TUTELAGE_HOME") or BASE_DIR / "var" / ("test" if TESTING else "")).resolve()
 
 
 def _flag(name: str, *, default: bool) -> bool:
