@@ -1,0 +1,250 @@
+"""Events over a real Postgres, a real uvicorn and real WebSockets."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+import websockets
+from channels.layers import get_channel_layer
+from conftest import ROOT
+from django.db import transaction
+
+from guidelines.models import Guideline
+from labeling.live import NotifyChannelLayer, announce
+from labeling.models import Event, Project
+
+# Announces on demand in the server's database, so that a test chooses the transaction's end.
+SPEAKER = """
+import json, sys
+import django
+django.setup()
+from django.db import transaction, connection
+from labeling.live import announce
+from labeling.models import Project
+project = Project.objects.get(slug="live")
+for line in sys.stdin:
+    order = json.loads(line)
+    if "sql" in order:
+        with connection.cursor() as cursor:
+            cursor.execute(order["sql"])
+            print(json.dumps(cursor.rowcount), flush=True)
+        continue
+    try:
+        with transaction.atomic():
+            steps = range(order["times"])
+            rows = [announce(project=project, event=order["event"], step=step).pk for step in steps]
+            if order["event"] == "undone":
+                raise KeyError
+    except KeyError:
+        pass
+    print(json.dumps(rows), flush=True)
+"""
+SETUP = """
+from django.contrib.auth.models import User
+from guidelines.models import Guideline
+from labeling.models import Membership, Project
+guideline = Guideline.objects.create(slug="live", title="Live")
+project = Project.objects.create(slug="live", name="Live", guideline=guideline)
+for name in ("ann", "outsider"):
+    user = User.objects.create_user(name, password="a quiet word")
+    if name == "ann":
+        Membership.objects.create(project=project, user=user, role="labeler")
+    from django.test import Client
+    client = Client()
+    client.force_login(user)
+    print(client.session.session_key)
+"""
+
+
+@pytest.fixture(scope="module")
+def sessions(server):
+    return dict(zip(("ann", "outsider"), server.shell(SETUP).split()[-2:], strict=True))
+
+
+@pytest.fixture(scope="module")
+def speak(server, sessions):
+    environment = {**server.environment, "DJANGO_SETTINGS_MODULE": "deploy.settings"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SPEAKER],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+    def order(**what):
+        process.stdin.write(json.dumps(what) + "\n")
+        process.stdin.flush()
+        return json.loads(process.stdout.readline())
+
+    yield order
+    process.communicate(timeout=20)
+
+
+@pytest.fixture
+def join(server, sessions):
+    @asynccontextmanager
+    async def connected(name="ann", slug="live", origin=None):
+        headers = {"Cookie": f"tutelage_session={sessions.get(name, '')}"}
+        address = f"{server.url.replace('http', 'ws')}/ws/projects/{slug}/"
+        async with websockets.connect(
+            address, additional_headers=headers, origin=origin or server.url
+        ) as socket:
+            yield socket
+
+    return connected
+
+
+async def read(socket, *, seconds=10):
+    return json.loads(await asyncio.wait_for(socket.recv(), seconds))
+
+
+async def silent(socket, *, seconds=0.5):
+    with pytest.raises(TimeoutError):
+        await read(socket, seconds=seconds)
+    return True
+
+
+def test_commit_delivers(speak, join):
+    async def scene():
+        async with join() as socket:
+            assert (await read(socket))["event"] == "ready"
+            (number,) = speak(event="label", times=1)
+            assert await read(socket) == {"event": "label", "n": number, "step": 0}
+
+    asyncio.run(scene())
+
+
+def test_rollback_is_silent(speak, join):
+    async def scene():
+        async with join() as socket:
+            await read(socket)
+            speak(event="undone", times=3)
+            assert await silent(socket)
+
+    asyncio.run(scene())
+
+
+def test_fifty_get_one_each(speak, join):
+    async def one(socket):
+        await read(socket)
+        event = await read(socket)
+        return event["n"], await silent(socket, seconds=1)
+
+    async def scene():
+        async with asyncio.TaskGroup() as group:
+            stack = [join() for _ in range(50)]
+            sockets = await asyncio.gather(*(entry.__aenter__() for entry in stack))
+            tasks = [group.create_task(one(socket)) for socket in sockets]
+            await asyncio.sleep(0.3)
+            (number,) = await asyncio.to_thread(speak, event="label", times=1)
+            heard = await asyncio.gather(*tasks)
+            await asyncio.gather(*(entry.__aexit__(None, None, None) for entry in stack))
+        assert heard == [(number, True)] * 50
+
+    asyncio.run(scene())
+
+
+def test_since(speak, join):
+    first, *missed = speak(event="round", times=4)
+
+    async def scene():
+        async with join() as socket:
+            assert (await read(socket))["n"] == missed[-1]
+            await socket.send(json.dumps({"since": first}))
+            assert [(await read(socket))["n"] for _ in missed] == missed
+            assert await silent(socket)
+
+    asyncio.run(scene())
+
+
+def test_far_behind_reloads(speak, join):
+    numbers = speak(event="metric", times=501)
+
+    async def scene():
+        async with join() as socket:
+            await read(socket)
+            await socket.send(json.dumps({"since": numbers[0] - 1}))
+            assert await read(socket) == {"event": "reload", "n": numbers[-1]}
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    "message", ['{"since": "x"}', '{"since": -1}', '{"since": 9223372036854775808}', "[]", "{}"]
+)
+def test_bad_since(join, speak, message):
+    async def scene():
+        async with join() as socket:
+            await read(socket)
+            await socket.send(message)
+            assert (await read(socket))["event"] == "error"
+
+    asyncio.run(scene())
+
+
+def test_listener_cut(speak, join):
+    """A lost LISTEN connection comes back, and what was said meanwhile arrives."""
+    cut = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
+
+    async def scene():
+        async with join() as socket:
+            await read(socket)
+            assert await asyncio.to_thread(speak, sql=cut + "and query like 'listen %'") == 1
+            (number,) = await asyncio.to_thread(speak, event="label", times=1)
+            assert (await read(socket))["n"] == number
+            (number,) = await asyncio.to_thread(speak, event="label", times=1)
+            assert (await read(socket))["n"] == number
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(("name", "slug"), [("outsider", "live"), ("nobody", "live"), ("ann", "elsewhere")])
+def test_stranger_hears_nothing(join, name, slug):
+    async def scene():
+        async with join(name, slug) as socket:
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await read(socket)
+            assert closed.value.rcvd.code == 4404
+
+    asyncio.run(scene())
+
+
+def test_foreign_page_is_refused(join):
+    async def scene():
+        with pytest.raises(websockets.InvalidStatus):
+            async with join(origin="http://elsewhere.example"):
+                pass
+
+    asyncio.run(scene())
+
+
+@pytest.mark.django_db
+def test_too_large():
+    project = Project.objects.create(
+        slug="p", name="P", guideline=Guideline.objects.create(slug="g", title="G")
+    )
+    with pytest.raises(ValueError, match="7999 bytes"), transaction.atomic():
+        announce(project=project, event="label", text="ü" * 5000)
+    assert not Event.objects.exists()
+
+
+def test_group_send():
+    """Consumers can speak to a group too; a message above the limit never reaches Postgres."""
+
+    async def scene():
+        layer = NotifyChannelLayer()
+        channel = await layer.new_channel()
+        await layer.group_add("room", channel)
+        await layer.group_send("room", {"type": "hello"})
+        assert await asyncio.wait_for(layer.receive(channel), 10) == {"type": "hello"}
+        with pytest.raises(ValueError, match="7999 bytes"):
+            await layer.group_send("room", {"type": "hello", "text": "x" * 8000})
+        await layer.close()
+
+    assert isinstance(get_channel_layer(), NotifyChannelLayer)
+    asyncio.run(scene())
