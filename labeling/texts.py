@@ -1,0 +1,99 @@
+"""Texts as they are kept: what a conversation may hold, and the one hash that names it everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Message = dict[str, str]
+
+ROLES = ("system", "user", "assistant")
+MOST_BYTES = 256 * 1024
+
+
+class TextError(ValueError):
+    """A text that cannot be kept; ``field`` names the part to mend."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def text_hash(content: str | Sequence[Mapping[str, str]]) -> str:
+    """Return the sha256 of a text, or of a conversation, as 64 hexadecimal digits.
+
+    A text is hashed as its UTF-8 bytes; a conversation as those of its compact JSON with sorted keys.
+    """
+    if not isinstance(content, str):
+        content = json.dumps(list(content), ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def check_messages(messages: Any, *, field: str = "messages") -> list[Message]:
+    """Return a conversation if it can be kept: an optional system text, then user and assistant in turn.
+
+    A bare text is the user's one turn. Whose turn comes last is for the caller to judge.
+
+    Raises:
+        TextError: it is not of this form, a text is empty or not storable, or all of it is too long.
+    """
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    if not isinstance(messages, list) or not messages:
+        raise TextError(field, "Must be a text or a list of messages with at least one turn.")
+    checked = [_check_message(message, f"{field}[{at}]") for at, message in enumerate(messages)]
+    turns = [message["role"] for message in checked if message["role"] != "system"]
+    if "system" in [message["role"] for message in checked[1:]]:
+        raise TextError(field, "A system message may only come first.")
+    if turns != [("user", "assistant")[at % 2] for at in range(len(turns))] or not turns:
+        raise TextError(field, "The turns must alternate between user and assistant, the user first.")
+    size = sum(len(message["content"].encode()) for message in checked)
+    if size > MOST_BYTES:
+        raise TextError(
+            field, f"The conversation has {size:,} bytes; the most is {MOST_BYTES:,}. Shorten it."
+        )
+    return checked
+
+
+def check_text(text: Any, *, field: str) -> str:
+    """Return ``text`` if it can be kept.
+
+    Raises:
+        TextError: it is no text, empty, too long, or holds a character that cannot be stored.
+    """
+    if not isinstance(text, str):
+        raise TextError(field, f"Must be text, not {_kind(text)}.")
+    if not text.strip():
+        raise TextError(field, "The text is empty.")
+    if fault := unstorable(text):
+        raise TextError(field, fault)
+    if (size := len(text.encode())) > MOST_BYTES:
+        raise TextError(field, f"The text has {size:,} bytes; the most is {MOST_BYTES:,}. Shorten it.")
+    return text
+
+
+def unstorable(text: str) -> str:
+    """Say why Postgres or JSON cannot keep ``text``; empty where they can."""
+    if "\x00" in text:
+        return "The text holds a NUL character, which cannot be stored. Remove it."
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "The text holds half of a surrogate pair. Remove the broken character."
+    return ""
+
+
+def _check_message(message: Any, field: str) -> Message:
+    if not isinstance(message, dict):
+        raise TextError(field, f'Must be an object {{"role", "content"}}, not {_kind(message)}.')
+    if message.get("role") not in ROLES:
+        raise TextError(f"{field}.role", f"The role must be one of {', '.join(ROLES)}.")
+    if unknown := sorted(set(message) - {"role", "content"}):
+        raise TextError(f"{field}.{unknown[0]}", "A message has a role and a content only. Leave this out.")
+    return {"role": message["role"], "content": check_text(message.get("content"), field=f"{field}.content")}
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "missing"
+    return {bool: "true or false", dict: "an object", list: "a list"}.get(type(value), "a number")
