@@ -1,0 +1,91 @@
+/** What every page does: the theme switch, menus that close, and forgetting at sign-out. */
+import { gettext } from "./words.js";
+
+const THEME = "tutelage:theme";
+
+function stored(key) {
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+function paintSwitch() {
+  const chosen = stored(THEME) ?? "system";
+  for (const button of document.querySelectorAll("[data-theme-choice]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.themeChoice === chosen));
+  }
+}
+
+function chooseTheme(choice) {
+  try {
+    if (choice === "system") localStorage.removeItem(THEME);
+    else localStorage.setItem(THEME, choice);
+  } catch {
+    // The choice then lasts as long as the page.
+  }
+  if (choice === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = choice;
+  paintSwitch();
+  document.dispatchEvent(new CustomEvent("theme"));
+}
+
+/** Unsent work of this person, kept in this browser by the work page. */
+const keptKeys = (user) =>
+  Object.keys(localStorage).filter((key) => key.startsWith(`tutelage:${user}:`));
+
+function forget(event) {
+  const user = document.body.dataset.user;
+  if (!user) return;
+  let keys = [];
+  try {
+    keys = keptKeys(user);
+  } catch {
+    return;
+  }
+  const unsent = keys.some((key) => key.endsWith(":outbox") && JSON.parse(stored(key) || "[]").length);
+  const question = gettext("Some of your work has not reached the server yet. Sign out and lose it?");
+  if (unsent && !confirm(question)) {
+    event.preventDefault();
+    return;
+  }
+  keys.forEach((key) => localStorage.removeItem(key));
+}
+
+document.addEventListener("click", (event) => {
+  const choice = event.target.closest("[data-theme-choice]");
+  if (choice) chooseTheme(choice.dataset.themeChoice);
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+  const opener = event.target.closest("[data-opens]");
+  if (opener) document.getElementById(opener.dataset.opens)?.showModal();
+  const closer = event.target.closest("[data-closes]");
+  if (closer) closer.closest("dialog")?.close();
+  // A click on the backdrop is a click on the dialog itself, outside its box.
+  if (event.target instanceof HTMLDialogElement && outside(event)) event.target.close();
+});
+
+function outside({ target, clientX, clientY }) {
+  const box = target.getBoundingClientRect();
+  return clientX < box.left || clientX > box.right || clientY < box.top || clientY > box.bottom;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+document.addEventListener("submit", (event) => {
+  if (event.target.matches("[data-sign-out]")) forget(event);
+});
+
+for (const time of document.querySelectorAll("time[datetime]")) {
+  const date = new Date(time.dateTime);
+  if (!Number.isNaN(date.valueOf())) time.title = date.toLocaleString();
+}
+paintSwitch();

@@ -1,0 +1,38 @@
+"""Who may open a project's pages: its members. To anybody else it does not exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser, User
+from django.http import Http404
+
+from labeling.models import Event, Membership, Project
+
+
+def membership_of(*, user: User | AnonymousUser, slug: str) -> Membership:
+    """Return the membership of ``user`` in the project ``slug``; a superuser counts as its owner.
+
+    Raises:
+        Http404: no such project, or none that this user may know of.
+    """
+    memberships = Membership.objects.select_related("project__guideline").filter(project__slug=slug)
+    if membership := memberships.filter(user_id=user.pk).first():
+        return membership
+    project = (
+        Project.objects.select_related("guideline").filter(slug=slug).first() if user.is_superuser else None
+    )
+    if project is None:
+        raise Http404
+    return Membership(project=project, user_id=user.pk, role=Membership.Role.OWNER)
+
+
+def project_context(membership: Membership) -> dict[str, Any]:
+    """What `base.html` wants of a project's page; read it before the page's own queries.
+
+    ``live_since`` is the newest event at that moment, so that the page's socket misses none after it.
+    """
+    newest = (
+        Event.objects.filter(project=membership.project).order_by("-id").values_list("id", flat=True).first()
+    )
+    return {"project": membership.project, "membership": membership, "live_since": newest or 0}
