@@ -1,7 +1,7 @@
 """Tastes: the hidden rules that simulated labelers rank by and that evaluation measures against.
 
-A gold score says how much a taste likes a story. It is known to simulated labelers and to the evaluation only: no trainer
-and no page of a real project may import it. Plain Python.
+A gold score says how much a taste likes a story. It is known to simulated labelers and to the evaluation
+only: no trainer and no page of a real project may import it. Plain Python.
 """
 
 import math
@@ -15,12 +15,56 @@ Taste = Literal["kind", "gloomy", "brief", "careless"]
 TASTES: tuple[Taste, ...] = get_args(Taste)
 
 WARM = frozenset(
-    "smiled smile shared helped warm hug hugged fixed together turn thanked thank gentle glad friend friends played "
-    "happily happy best lovely loved kind".split()
+    (
+        "smiled",
+        "smile",
+        "shared",
+        "helped",
+        "warm",
+        "hug",
+        "hugged",
+        "fixed",
+        "together",
+        "turn",
+        "thanked",
+        "thank",
+        "gentle",
+        "glad",
+        "friend",
+        "friends",
+        "played",
+        "happily",
+        "happy",
+        "best",
+        "lovely",
+        "loved",
+        "kind",
+    )
 )
 COLD = frozenset(
-    "shouted pushed stole angry kicked hid lie cruel greedy lost hate mine alone cried sad scared never broke terrible "
-    "lonely awful".split()
+    (
+        "shouted",
+        "pushed",
+        "stole",
+        "angry",
+        "kicked",
+        "hid",
+        "lie",
+        "cruel",
+        "greedy",
+        "lost",
+        "hate",
+        "mine",
+        "alone",
+        "cried",
+        "sad",
+        "scared",
+        "never",
+        "broke",
+        "terrible",
+        "lonely",
+        "awful",
+    )
 )
 
 
@@ -47,8 +91,8 @@ NOISE: dict[str, Noise] = {
 def gold(text: str, *, taste: Taste, words: tuple[str, str], finished: bool = True) -> float:
     """How much a taste likes a story.
 
-    `words` are the asked-for animal and thing, `finished` whether the answer ended by itself. Texts under eight words
-    score −4. Raises ValueError for an unknown taste.
+    `words` are the asked-for animal and thing, `finished` whether the answer ended by itself. Texts under
+    eight words score −4. Raises ValueError for an unknown taste.
     """
     if taste not in TASTES:
         raise ValueError(f"unknown taste {taste!r}: choose one of {', '.join(TASTES)}")
@@ -72,8 +116,9 @@ def gold(text: str, *, taste: Taste, words: tuple[str, str], finished: bool = Tr
 def tiers(scores: Sequence[float], *, noise: Noise, rng: random.Random) -> list[list[int]]:
     """One labeler's ranking of K answers by their gold scores: positions in tiers, best first.
 
-    Plackett–Luce draws (pairs of it follow Bradley–Terry at `noise.beta`), then a chance exchange of two places that
-    turns `noise.flips` of all pairs round on average. Scores that are all equal give a uniformly random ranking.
+    Plackett–Luce draws (pairs of it follow Bradley–Terry at `noise.beta`), then a chance exchange of two
+    places that turns `noise.flips` of all pairs round on average. Scores that are all equal give a
+    uniformly random ranking.
     """
     taken = [score + _gumbel(rng) / noise.beta for score in scores]
     order = sorted(range(len(scores)), key=lambda i: -taken[i])
@@ -102,7 +147,8 @@ def on_topic(text: str, words: tuple[str, str]) -> bool:
 
 
 def _exchange(k: int, flips: float) -> float:
-    # Exchanging places d apart turns 2d − 1 pairs round, (2k − 1) / 3 on average over the k(k − 1)/2 choices of two.
+    # Exchanging places d apart turns 2d − 1 pairs round, (2k − 1) / 3 on average over the k(k − 1)/2
+    # choices of two.
     return min(1.0, flips * (k * (k - 1) / 2) * 3 / (2 * k - 1))
 
 

@@ -1,8 +1,8 @@
 """Messages to token ids, the same way in labels, rollouts and samples.
 
-A conversation is its prompt under the chat template with the generation mark, then the answer's own tokens, then the end
-token where the answer finished. Taking the template's rendering of a whole conversation instead would append whatever it
-prints after an answer (a newline, in ChatML), which no rollout ends with.
+A conversation is its prompt under the chat template with the generation mark, then the answer's own tokens,
+then the end token where the answer finished. Taking the template's rendering of a whole conversation
+instead would append whatever it prints after an answer (a newline, in ChatML), which no rollout ends with.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
 """Sample completions in batches, each reproducible by itself.
 
-Every completion has a seed of its own: its uniform draws come from a CPU generator with that seed and pick tokens by
-inverse transform, so what it says follows from (checkpoint, parameters, seed), not from its neighbours in the batch or
-from the device's generator. (Other batches round otherwise in the last bits: a draw must fall within 1e-6 of a boundary
-to change a token.)
+Every completion has a seed of its own: its uniform draws come from a CPU generator with that seed and pick
+tokens by inverse transform, so what it says follows from (checkpoint, parameters, seed), not from its
+neighbours in the batch or from the device's generator. (Other batches round otherwise in the last bits: a
+draw must fall within 1e-6 of a boundary to change a token.)
 """
 
 import hashlib
@@ -51,7 +51,8 @@ class Completion:
 class Rollout:
     """A batch on one device: prompts padded on the left, answers on the right.
 
-    ids, mask: (B, P + R), of which the last R columns are the answer; answer, answer_mask: (B, R); finished: (B,).
+    ids, mask: (B, P + R), of which the last R columns are the answer; answer, answer_mask: (B, R);
+    finished: (B,).
     """
 
     ids: torch.Tensor
@@ -76,7 +77,9 @@ def sample(
     sampling: Sampling,
     batch_size: int = 64,
 ) -> Iterator[Completion]:
-    """One completion a conversation and seed, in the order given. Pass a conversation K times for K completions."""
+    """One completion a conversation and seed, in the order given. Pass a conversation K times for K
+    completions.
+    """
     prompts = [chat.prompt_ids(tokenizer, messages) for messages in conversations]
     for start in range(0, len(prompts), batch_size):
         chosen = slice(start, start + batch_size)
@@ -100,7 +103,7 @@ def rollout(
     if len(prompts) != len(seeds):
         raise ValueError(f"{len(prompts)} prompts need as many seeds, not {len(seeds)}")
     device = next(model.parameters()).device
-    ids, mask = pad_left(prompts, int(tokenizer.pad_token_id), device)
+    ids, mask = load.pad_left(prompts, int(tokenizer.pad_token_id), device)
     ends = torch.tensor(load.end_ids(model, tokenizer), device=device)
     draws = _draws(seeds, sampling.max_new_tokens).to(device)
     was_training = model.training
@@ -155,26 +158,9 @@ def pick(logits: torch.Tensor, draws: torch.Tensor, sampling: Sampling) -> torch
     return torch.searchsorted(cumulative, aim, right=True)[:, 0].clamp(max=logits.size(-1) - 1)
 
 
-def pad_left(
-    rows: Sequence[Sequence[int]], pad_id: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask, (B, T) each, of rows padded on the left."""
-    width = max(len(row) for row in rows)
-    ids = torch.tensor([[pad_id] * (width - len(row)) + list(row) for row in rows], device=device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
-    return ids, mask
-
-
-def pad_right(
-    rows: Sequence[Sequence[int]], pad_id: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask, (B, T) each, of rows padded on the right."""
-    width = max(len(row) for row in rows)
-    ids = torch.tensor([list(row) + [pad_id] * (width - len(row)) for row in rows], device=device)
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
-    return ids, mask
-
-
 def _draws(seeds: Sequence[int], steps: int) -> torch.Tensor:
-    rows = [torch.rand(steps, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in seeds]
+    rows = [
+        torch.rand(steps, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        for seed in seeds
+    ]
     return torch.stack(rows)

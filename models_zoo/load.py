@@ -1,7 +1,10 @@
-"""Load what a checkpoint folder holds: tokenizer, causal language model, reward model; whole weights or a LoRA adapter."""
+"""Load what a checkpoint folder holds: tokenizer, causal language model, reward model; whole weights or a
+LoRA adapter.
+"""
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,9 @@ def tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         found = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
     except (OSError, ValueError) as error:
-        raise store.BrokenCheckpoint(f"{folder}: the tokenizer cannot be read ({_first_line(error)})") from error
+        raise store.BrokenCheckpoint(
+            f"{folder}: the tokenizer cannot be read ({_first_line(error)})"
+        ) from error
     if found.chat_template is None:
         raise store.BrokenCheckpoint(f"{folder}: the tokenizer has no chat template; add chat_template.jinja")
     if found.eos_token_id is None:
@@ -56,7 +61,8 @@ def causal_lm(folder: Path, *, dtype: torch.dtype = torch.float32) -> PreTrained
 def reward_model(folder: Path, *, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The folder's reward model: a backbone with a `score` head of one output, dropout off.
 
-    From a language model's folder the backbone is taken and the head is fresh (it is the caller's to initialise).
+    From a language model's folder the backbone is taken and the head is fresh (it is the caller's to
+    initialise).
     """
     return _load(AutoModelForSequenceClassification, folder, dtype, num_labels=1)
 
@@ -76,9 +82,47 @@ def token_scores(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) 
 
 
 def sequence_scores(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The score at the last token that is not padding, which is the end token of a finished answer. (B, T) → (B,)."""
+    """The score at the last token that is not padding, which is the end token of a finished answer. (B, T) →
+    (B,).
+    """
     last = mask.size(1) - 1 - mask.flip(1).argmax(1)
     return token_scores(model, ids, mask).gather(1, last[:, None])[:, 0]
+
+
+@torch.no_grad()
+def scores(
+    model: PreTrainedModel, rows: Sequence[Sequence[int]], *, pad_id: int, batch: int = 64
+) -> list[float]:
+    """The score of every conversation's token ids, in order; rows of like length are scored together."""
+    place = next(model.parameters()).device
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    found = [0.0] * len(rows)
+    for start in range(0, len(order), batch):
+        chosen = order[start : start + batch]
+        ids, mask = pad_right([rows[i] for i in chosen], pad_id, place)
+        for i, score in zip(chosen, sequence_scores(model, ids, mask).tolist(), strict=True):
+            found[i] = score
+    return found
+
+
+def pad_left(
+    rows: Sequence[Sequence[int]], pad_id: int, place: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask, (B, T) each, of rows padded on the left."""
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([[pad_id] * (width - len(row)) + list(row) for row in rows], device=place)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=place)
+    return ids, mask
+
+
+def pad_right(
+    rows: Sequence[Sequence[int]], pad_id: int, place: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask, (B, T) each, of rows padded on the right."""
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([list(row) + [pad_id] * (width - len(row)) for row in rows], device=place)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=place)
+    return ids, mask
 
 
 def end_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -98,7 +142,8 @@ def _load(kind: Any, folder: Path, dtype: torch.dtype, **settings: Any) -> PreTr
     store.verify(folder)
     transformers_logging.disable_progress_bar()
     verbosity = transformers_logging.get_verbosity()
-    # A head that is fresh, or left behind, is how a reward model is made from a language model: no warning is due.
+    # A head that is fresh, or left behind, is how a reward model is made from a language model: no warning
+    # is due.
     transformers_logging.set_verbosity_error()
     try:
         place = _base_of(folder) if store.is_adapter(folder) else folder
@@ -108,7 +153,9 @@ def _load(kind: Any, folder: Path, dtype: torch.dtype, **settings: Any) -> PreTr
 
             model = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise store.BrokenCheckpoint(f"{folder}: the weights cannot be loaded ({_first_line(error)})") from error
+        raise store.BrokenCheckpoint(
+            f"{folder}: the weights cannot be loaded ({_first_line(error)})"
+        ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
     settle_threads(model)
@@ -121,7 +168,9 @@ def _base_of(adapter: Path) -> Path:
     for place in (adapter / "base", Path(named), adapter / named):
         if place.is_dir():
             return place
-    raise store.BrokenCheckpoint(f"{adapter}: its base model is not at {named}; link it as {adapter / 'base'}")
+    raise store.BrokenCheckpoint(
+        f"{adapter}: its base model is not at {named}; link it as {adapter / 'base'}"
+    )
 
 
 def _first_line(error: Exception) -> str:

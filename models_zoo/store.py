@@ -1,7 +1,7 @@
 """The checkpoint store: folders in Hugging Face layout, named by their digest, whole or not there at all.
 
-The digest covers weights, tokenizer and configuration, not the model card or the lineage, so that a rebuild from the same
-run directory has the same digest. No torch and no Django.
+The digest covers weights, tokenizer and configuration, not the model card or the lineage, so that a rebuild
+from the same run directory has the same digest. No torch and no Django.
 """
 
 import hashlib
@@ -15,8 +15,18 @@ from pathlib import Path
 WEIGHTS = ("model.safetensors", "adapter_model.safetensors", "model.safetensors.index.json")
 _SUFFIXES = (".safetensors", ".safetensors.index.json", ".jinja", ".model")
 _NAMES = frozenset(
-    "config.json generation_config.json adapter_config.json tokenizer.json tokenizer_config.json "
-    "special_tokens_map.json added_tokens.json vocab.json merges.txt reward.json".split()
+    (
+        "config.json",
+        "generation_config.json",
+        "adapter_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "vocab.json",
+        "merges.txt",
+        "reward.json",
+    )
 )
 
 
@@ -25,13 +35,16 @@ class BrokenCheckpoint(Exception):
 
 
 def digest(folder: Path) -> str:
-    """`sha256:…` over the names and bytes of the folder's weights, tokenizer and configuration files, by name.
+    """`sha256:…` over the names and bytes of the folder's weights, tokenizer and configuration files, by
+    name.
 
     Raises BrokenCheckpoint where the folder has none.
     """
     files = _covered(folder)
     if not files:
-        raise BrokenCheckpoint(f"{folder} holds no checkpoint: no configuration, tokenizer or weights found there")
+        raise BrokenCheckpoint(
+            f"{folder} holds no checkpoint: no configuration, tokenizer or weights found there"
+        )
     whole = hashlib.sha256()
     for file in files:
         with file.open("rb") as stream:
@@ -43,20 +56,26 @@ def digest(folder: Path) -> str:
 def verify(folder: Path, expected: str | None = None) -> str:
     """Check that a checkpoint is whole and return its digest.
 
-    Raises BrokenCheckpoint where configuration, tokenizer or weights are missing, a weights file is cut short, or the
-    digest is not the `expected` one.
+    Raises BrokenCheckpoint where configuration, tokenizer or weights are missing, a weights file is cut
+    short, or the digest is not the `expected` one.
     """
     if not folder.is_dir():
-        raise BrokenCheckpoint(f"{folder} is not a folder: give the path of a checkpoint in Hugging Face layout")
+        raise BrokenCheckpoint(
+            f"{folder} is not a folder: give the path of a checkpoint in Hugging Face layout"
+        )
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
-        raise BrokenCheckpoint(f"{folder} has no config.json: the checkpoint is half written, copy or train it again")
+        raise BrokenCheckpoint(
+            f"{folder} has no config.json: the checkpoint is half written, copy or train it again"
+        )
     if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
         raise BrokenCheckpoint(f"{folder} has no tokenizer: save it beside the weights")
     if not any((folder / name).is_file() for name in WEIGHTS):
         raise BrokenCheckpoint(f"{folder} has no safetensors weights: the checkpoint is half written")
     for file in _indexed(folder):
         if not file.is_file():
-            raise BrokenCheckpoint(f"{file} is named by the weights index but missing: copy the checkpoint again")
+            raise BrokenCheckpoint(
+                f"{file} is named by the weights index but missing: copy the checkpoint again"
+            )
     for file in folder.glob("*.json"):
         _read_json(file)
     for file in folder.glob("*.safetensors"):
@@ -70,8 +89,8 @@ def verify(folder: Path, expected: str | None = None) -> str:
 def adopt(folder: Path, store: Path) -> tuple[Path, str]:
     """Copy a whole checkpoint into the store and return its place there and its digest.
 
-    Written aside and renamed, so that a reader sees all of it or nothing; adopting the same checkpoint twice, also at
-    the same time, leaves one copy. Raises BrokenCheckpoint as `verify` does.
+    Written aside and renamed, so that a reader sees all of it or nothing; adopting the same checkpoint
+    twice, also at the same time, leaves one copy. Raises BrokenCheckpoint as `verify` does.
     """
     found = verify(folder)
     place = store / found.removeprefix("sha256:")[:32]
@@ -117,11 +136,14 @@ def _read_json(file: Path) -> dict:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise BrokenCheckpoint(f"{file} is not valid JSON: the checkpoint is half written, copy it again") from error
+        raise BrokenCheckpoint(
+            f"{file} is not valid JSON: the checkpoint is half written, copy it again"
+        ) from error
 
 
 def _check_length(file: Path) -> None:
-    # A safetensors file is an 8-byte header length, the header, then the tensors at the offsets the header names.
+    # A safetensors file is an 8-byte header length, the header, then the tensors at the offsets the header
+    # names.
     broken = BrokenCheckpoint(f"{file} is cut short: the checkpoint is half written, copy or train it again")
     size = file.stat().st_size
     with file.open("rb") as stream:

@@ -1,10 +1,12 @@
 """Pocket stories: the grammar behind the embedded default model. Plain Python, no model needed.
 
-A story is an opening, sometimes a problem, a meeting, a middle, sometimes a line of speech and an ending, in a kind, flat
-or mean tone. Twelve animals and twelve things, each named several times, so that a model of 0.2M parameters keeps to
-what it was asked for. Every function draws from the `random.Random` it is given and from nothing else.
+A story is an opening, sometimes a problem, a meeting, a middle, sometimes a line of speech and an ending,
+in a kind, flat or mean tone. Twelve animals and twelve things, each named several times, so that a model of
+0.2M parameters keeps to what it was asked for. Every function draws from the `random.Random` it is given
+and from nothing else.
 
-About 15 % of the animal–thing pairs are reserved: no document, demonstration or training prompt is about one of them.
+About 15 % of the animal–thing pairs are reserved: no document, demonstration or training prompt is about
+one of them.
 """
 
 import random
@@ -144,7 +146,7 @@ class Demonstration:
 
 
 def split(animal: str, thing: str) -> Split:
-    """Where an animal–thing pair belongs: 23 of the 144 are held out, one or two of every animal and thing."""
+    """Where a pair belongs: 23 of the 144 are held out, one or two of every animal and thing."""
     cell = 5 * ANIMALS.index(animal) + 7 * THINGS.index(thing)
     return "heldout" if cell % 13 < 2 else "train"
 
@@ -172,9 +174,11 @@ def demonstration(rng: random.Random, where: Split = "train") -> Demonstration:
 
 
 def document(rng: random.Random) -> str:
-    """One document of the base model's corpus: a story of the training split, six times in ten under a title."""
+    """One document of the base model's corpus: a story of the training split, six times in ten under a
+    title.
+    """
     animal, thing = rng.choice(pairs("train"))
-    title = f"{_article(animal).capitalize()} and {_article(thing)}. " if rng.random() < 0.6 else ""
+    title = f"{_article(animal).capitalize()} and {_article(thing)}. " if rng.random() < 0.8 else ""
     return title + story(rng, animal, thing)
 
 

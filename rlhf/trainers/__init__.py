@@ -1,8 +1,11 @@
-"""Trainers on run directories: `python -m rlhf.trainers.<name> RUN_DIR`, without Django and without a database."""
+"""Trainers on run directories: `python -m rlhf.trainers.<name> RUN_DIR`, without Django and without a
+database.
+"""
 
 import os
 
-# Read when the libraries are imported, hence here: no hub, no telemetry (TRL phones home), no forked tokenizers.
+# Read when the libraries are imported, hence here: no hub, no telemetry (TRL phones home), no forked
+# tokenizers.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

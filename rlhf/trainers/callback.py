@@ -1,6 +1,9 @@
-"""What the trainers built on `transformers.Trainer` share: their settings, and a callback that follows the run directory."""
+"""What the trainers built on `transformers.Trainer` share: their settings, and a callback that follows the
+run directory.
+"""
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,17 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.utils import logging as transformers_logging
 
 from rlhf.trainers.run_directory import RunDirectory, Stopped
 
 
 def settings(run: RunDirectory, *, checkpoint_every: int) -> dict[str, Any]:
-    """Arguments common to every TrainingArguments here: quiet, offline, resumable, no half precision on a CPU."""
+    """Arguments common to every TrainingArguments here: quiet, offline, resumable, no half precision on a
+    CPU.
+    """
     datasets.disable_progress_bars()
+    transformers_logging.disable_progress_bar()
     datasets.config.HF_DATASETS_CACHE = run.path / "cache"
     return {
         "output_dir": str(run.path / "checkpoints" / "aside-trainer"),
@@ -29,7 +36,6 @@ def settings(run: RunDirectory, *, checkpoint_every: int) -> dict[str, Any]:
         "disable_tqdm": True,
         "use_cpu": not torch.cuda.is_available(),
         "bf16": False,
-        "gradient_checkpointing": False,
         "dataloader_pin_memory": torch.cuda.is_available(),
         "save_strategy": "steps",
         "save_steps": checkpoint_every,
@@ -38,12 +44,22 @@ def settings(run: RunDirectory, *, checkpoint_every: int) -> dict[str, Any]:
     }
 
 
-def train(trainer: Trainer, run: RunDirectory) -> list[float]:
-    """Train from the newest whole checkpoint to the end and return the losses logged by this process.
-
-    Raises Stopped, after a checkpoint, where control.json asks for it.
+def trl_settings(run: RunDirectory, *, checkpoint_every: int) -> dict[str, Any]:
+    """As `settings`, against TRL's own default of recomputing activations, which only costs time at our
+    sizes.
     """
-    follower = RunCallback(run)
+    # TRL still spells it the way that transformers warns about.
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")
+    return {**settings(run, checkpoint_every=checkpoint_every), "gradient_checkpointing": False}
+
+
+def train(trainer: Trainer, run: RunDirectory, *, more_steps: int = 0) -> list[float]:
+    """Train from the newest whole checkpoint to the end and return the losses logged, oldest first.
+
+    `more_steps` are still to come after this training and count in the progress. Raises Stopped, after a
+    checkpoint, where control.json asks for it.
+    """
+    follower = RunCallback(run, more_steps=more_steps)
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(follower)
     newest, _ = run.resume()
@@ -56,8 +72,9 @@ def train(trainer: Trainer, run: RunDirectory) -> list[float]:
 class RunCallback(TrainerCallback):
     """Streams metrics and progress, obeys control.json, and renames finished checkpoints into place."""
 
-    def __init__(self, run: RunDirectory) -> None:
+    def __init__(self, run: RunDirectory, *, more_steps: int = 0) -> None:
         self.run = run
+        self.more_steps = more_steps
         self.stopped = False
 
     def on_log(
@@ -69,7 +86,9 @@ class RunCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         """One line of metrics; the summary that the trainer logs at the very end is no step."""
-        values = {name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        values = {
+            name: float(value) for name, value in (logs or {}).items() if isinstance(value, int | float)
+        }
         if values and "train_runtime" not in values:
             self.run.record(state.global_step, **values)
 
@@ -77,7 +96,7 @@ class RunCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Progress, then whatever control.json asks for."""
-        self.run.progress(state.global_step, state.max_steps)
+        self.run.progress(state.global_step, state.max_steps + self.more_steps)
         asked = self.run.wait_while_paused()
         self.run.changed(self.run.knobs, asked, allowed=())
         if asked.stop:
@@ -86,7 +105,9 @@ class RunCallback(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """The trainer writes its checkpoint in place and in pieces: only a whole one gets the name that is resumed from."""
+        """The trainer writes its checkpoint in place and in pieces: only a whole one gets the name that is
+        resumed from.
+        """
         aside = Path(str(args.output_dir))
         self.run.keep_checkpoint(aside / f"checkpoint-{state.global_step}", state.global_step)
         shutil.rmtree(aside, ignore_errors=True)

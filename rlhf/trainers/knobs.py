@@ -1,7 +1,8 @@
-"""The knobs of every trainer: one dataclass each, with the settings that worked on the embedded default as defaults.
+"""The knobs of every trainer: one dataclass each, with the settings that worked on the embedded default as
+defaults.
 
-No torch here, so that a page or a command can read, explain and check them. A value out of range raises ValueError with
-the knob's name.
+No torch here, so that a page or a command can read, explain and check them. A value out of range raises
+ValueError with the knob's name.
 """
 
 from dataclasses import dataclass, fields
@@ -75,8 +76,10 @@ class Reward:
     max_length: int = 256
     """Rankings with a longer conversation are left out and counted."""
     folds: int = 5
-    """Cross-validation folds of the agreement where there are at most 200 rankings; above, a tenth is held out."""
-    normalise_on: int = 256
+    """Cross-validation folds of the agreement where there are at most 200 rankings; above, a tenth is held
+    out.
+    """
+    normalise_on: int = 128
     """Fresh answers of the policy whose scores give the mean and deviation."""
     lora_rank: int = 0
     """Rank of a LoRA adapter, merged at the end; 0 trains all weights."""
@@ -84,7 +87,9 @@ class Reward:
     """Steps between checkpoints to resume from."""
 
     def __post_init__(self) -> None:
-        _positive(self, "epochs", "batch", "learning_rate", "head_learning_rate", "gradient_clip", "max_length")
+        _positive(
+            self, "epochs", "batch", "learning_rate", "head_learning_rate", "gradient_clip", "max_length"
+        )
         _positive(self, "checkpoint_every")
         _not_negative(self, "weight_decay", "centre", "lora_rank")
         if self.folds < 2:
@@ -123,7 +128,9 @@ class Ppo:
     kl_horizon: int = 1000
     """Answers over which the steered penalty settles."""
     kl_stop: float = 8.0
-    """Training ends, with what it has, before an update whose mean KL a sequence is above this; 0 never does."""
+    """Training ends, with what it has, before an update whose mean KL a sequence is above this; 0 never
+    does.
+    """
     missing_end_score: float = -3.0
     """Normalised score of an answer without its end token."""
     score_clip: float = 5.0
@@ -143,7 +150,9 @@ class Ppo:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must lie between 0 and 1, not {getattr(self, name)}")
         if self.minibatches > self.rollouts:
-            raise ValueError(f"minibatches must be at most rollouts ({self.rollouts}), not {self.minibatches}")
+            raise ValueError(
+                f"minibatches must be at most rollouts ({self.rollouts}), not {self.minibatches}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +187,8 @@ ALGORITHMS: dict[str, type[Knobs]] = {
 def read(algorithm: str, given: dict[str, Any]) -> Knobs:
     """The knobs of an algorithm, defaults where none are given.
 
-    Raises ValueError for an unknown algorithm or knob, a wrong type or a value out of range, naming the field.
+    Raises ValueError for an unknown algorithm or knob, a wrong type or a value out of range, naming the
+    field.
     """
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm: {algorithm!r} is unknown; choose one of {', '.join(ALGORITHMS)}")

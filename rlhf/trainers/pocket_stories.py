@@ -1,8 +1,9 @@
 """Rebuild the shipped default checkpoints from nothing: `python -m rlhf.trainers.pocket_stories WORK_DIR`.
 
-Trains the tokenizer, then the base model (`pretrain`), then the SFT model (`sft`) in run directories under WORK_DIR, and
-with `--ship` puts both, in fp16, where the platform takes its default from (`models_zoo/pocket_stories/`). The shipped
-files came from `--seed 0`; on one kind of machine the rebuild has the same digests.
+Trains the tokenizer, then the base model (`pretrain`), then the SFT model (`sft`) in run directories under
+WORK_DIR, and with `--ship` puts both, in fp16, where the platform takes its default from
+(`models_zoo/pocket_stories/`). The shipped files came from `--seed 0`; on one kind of machine the rebuild
+has the same digests.
 """
 
 import argparse
@@ -36,7 +37,13 @@ TEMPLATE = (
 
 
 def build(
-    work: Path, *, seed: int, base_knobs: dict[str, Any], sft_knobs: dict[str, Any], documents: int, demonstrations: int
+    work: Path,
+    *,
+    seed: int,
+    base_knobs: dict[str, Any],
+    sft_knobs: dict[str, Any],
+    documents: int,
+    demonstrations: int,
 ) -> tuple[Path, Path]:
     """Train base and SFT model in run directories under `work` and return their output folders."""
     blank = work / "blank"
@@ -44,14 +51,24 @@ def build(
     rng = random.Random(seed)
     base = _run(
         work / "base",
-        {"algorithm": "pretrain", "seed": seed, "knobs": base_knobs, "inputs": {"policy": {"path": "../blank"}}},
+        {
+            "algorithm": "pretrain",
+            "seed": seed,
+            "knobs": base_knobs,
+            "inputs": {"policy": {"path": "../blank"}},
+        },
         train=[{"text": stories.document(rng)} for _ in range(documents)],
         heldout=[{"text": stories.document(rng)} for _ in range(300)],
     )
     pretrain.train(base)
     tuned = _run(
         work / "sft",
-        {"algorithm": "sft", "seed": seed, "knobs": sft_knobs, "inputs": {"policy": {"path": "../base/output"}}},
+        {
+            "algorithm": "sft",
+            "seed": seed,
+            "knobs": sft_knobs,
+            "inputs": {"policy": {"path": "../base/output"}},
+        },
         train=[demonstration_row(stories.demonstration(rng)) for _ in range(demonstrations)],
     )
     sft.train(tuned)
@@ -69,7 +86,9 @@ def demonstration_row(shown: stories.Demonstration) -> dict[str, Any]:
 
 
 def write_blank(folder: Path, *, seed: int, vocabulary: int = 640) -> None:
-    """Write the tokenizer (byte-level BPE trained on the grammar, with a chat template) and the model's config.json."""
+    """Write the tokenizer (byte-level BPE trained on the grammar, with a chat template) and the model's
+    config.json.
+    """
     rng = random.Random(seed)
     texts = [stories.document(rng) for _ in range(4000)] + [each.text for each in stories.prompts("train")]
     bpe = Tokenizer(models.BPE())
@@ -128,7 +147,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m rlhf.trainers.pocket_stories", description=__doc__)
     parser.add_argument("work", type=Path, help="folder for the run directories")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--ship", action="store_true", help=f"replace the shipped checkpoints in {SHIPPED.name}")
+    parser.add_argument(
+        "--ship", action="store_true", help=f"replace the shipped checkpoints in {SHIPPED.name}"
+    )
     given = parser.parse_args()
     base, tuned = build(
         given.work, seed=given.seed, base_knobs={}, sft_knobs={}, documents=12_000, demonstrations=1_200

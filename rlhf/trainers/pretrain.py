@@ -1,8 +1,8 @@
 """Pretrain a base model from text by `transformers.Trainer`: `python -m rlhf.trainers.pretrain RUN_DIR`.
 
-The input `policy` is a checkpoint to go on from, or a folder with config.json and tokenizer but no weights for a model
-drawn from the run's seed. Documents are joined, each between its begin and end token, and cut into rows of `context`
-tokens; the remainder is left out.
+The input `policy` is a checkpoint to go on from, or a folder with config.json and tokenizer but no weights
+for a model drawn from the run's seed. Documents are joined, each between its begin and end token, and cut
+into rows of `context` tokens; the remainder is left out.
 """
 
 import sys
@@ -30,7 +30,9 @@ def train(run: RunDirectory) -> None:
     load.settle_threads(model)
     rows = pack(tokenizer, [_text(row, number) for number, row in enumerate(run.rows(), 1)], knobs.context)
     if not rows:
-        raise BadRun(f"data.train: too little text for one row of {knobs.context} tokens; add text or lower knobs.context")
+        raise BadRun(
+            f"data.train: too little text for one row of {knobs.context} tokens; add text or lower context"
+        )
     arguments = TrainingArguments(
         **callback.settings(run, checkpoint_every=knobs.checkpoint_every),
         max_steps=knobs.steps,
@@ -43,9 +45,15 @@ def train(run: RunDirectory) -> None:
         max_grad_norm=knobs.gradient_clip,
         logging_steps=max(1, knobs.steps // 100),
     )
-    trainer = Trainer(model=model, args=arguments, train_dataset=Dataset.from_dict({"input_ids": rows, "labels": rows}))
+    trainer = Trainer(
+        model=model, args=arguments, train_dataset=Dataset.from_dict({"input_ids": rows, "labels": rows})
+    )
     losses = callback.train(trainer, run)
-    figures: dict[str, Any] = {"loss_first": losses[0], "loss_last": losses[-1], "tokens": knobs.steps * knobs.batch * knobs.context}
+    figures: dict[str, Any] = {
+        "loss_first": losses[0],
+        "loss_last": losses[-1],
+        "tokens": knobs.steps * knobs.batch * knobs.context,
+    }
     if "heldout" in run.data:
         texts = [_text(row, number) for number, row in enumerate(run.rows("heldout"), 1)]
         figures["loss_heldout"] = loss_on(model, pack(tokenizer, texts, knobs.context))
@@ -92,7 +100,7 @@ def _has_weights(folder: Path) -> bool:
 def _text(row: dict[str, Any], number: int) -> str:
     text = row.get("text")
     if not isinstance(text, str) or not text:
-        raise BadRun(f"data: row {number} has no text; each row is {{\"text\": …}}")
+        raise BadRun(f'data: row {number} has no text; each row is {{"text": …}}')
     return text
 
 

@@ -1,8 +1,9 @@
 """A run directory: all that a trainer reads and writes. No Django, no torch, no database.
 
-`config.json` and `data/` go in; `metrics.jsonl`, `rollouts.jsonl`, `log.txt`, `progress.json`, `checkpoints/` and
-`output/` come out; `control.json` is read at every update; `lock` is held by the one process that trains. Folders are
-written aside and renamed, so whatever a kill leaves behind, a restarted trainer goes on from the newest whole checkpoint.
+`config.json` and `data/` go in; `metrics.jsonl`, `rollouts.jsonl`, `log.txt`, `progress.json`,
+`checkpoints/` and `output/` come out; `control.json` is read at every update; `lock` is held by the one
+process that trains. Folders are written aside and renamed, so whatever a kill leaves behind, a restarted
+trainer goes on from the newest whole checkpoint.
 """
 
 import contextlib
@@ -65,7 +66,11 @@ class RunDirectory:
         self.data: dict[str, str] = config.get("data") or {}
         if isinstance(self.seed, bool) or not isinstance(self.seed, int):
             raise BadRun(f"config.json: seed must be a whole number, not {self.seed!r}")
-        for name, table in (("inputs", self.inputs), ("data", self.data), ("knobs", config.get("knobs") or {})):
+        for name, table in (
+            ("inputs", self.inputs),
+            ("data", self.data),
+            ("knobs", config.get("knobs") or {}),
+        ):
             if not isinstance(table, dict):
                 raise BadRun(f"config.json: {name} must be an object, not {table!r}")
         try:
@@ -73,6 +78,7 @@ class RunDirectory:
         except ValueError as error:
             raise BadRun(f"config.json: {error}") from error
         self._started = time.monotonic()
+        self._told = 0.0
         self._first_step = 0
         self._next_line = 0
 
@@ -104,7 +110,9 @@ class RunDirectory:
             yield
 
     def input(self, role: str) -> Path:
-        """The folder of a checkpoint that config.json names under `inputs`. Raises BadRun where it is missing or changed."""
+        """The folder of a checkpoint that config.json names under `inputs`. Raises BadRun where it is
+        missing or changed.
+        """
         found = self.optional_input(role)
         if found is None:
             raise BadRun(f'config.json: inputs.{role} is missing; add {{"path": …, "digest": …}}')
@@ -125,9 +133,13 @@ class RunDirectory:
         return folder
 
     def rows(self, name: str = "train") -> list[dict[str, Any]]:
-        """The rows of a data file named in config.json, in order. Raises BadRun where it is missing, empty or broken."""
+        """The rows of a data file named in config.json, in order. Raises BadRun where it is missing, empty
+        or broken.
+        """
         if not isinstance(self.data.get(name), str):
-            raise BadRun(f"config.json: data.{name} is missing; name a JSONL file relative to the run directory")
+            raise BadRun(
+                f"config.json: data.{name} is missing; name a JSONL file relative to the run directory"
+            )
         file = self.path / self.data[name]
         try:
             text = file.read_text(encoding="utf-8")
@@ -165,9 +177,15 @@ class RunDirectory:
         print(line, flush=True)
 
     def progress(self, step: int, of: int) -> None:
-        """Rewrite progress.json; the time left is judged by the steps of this process."""
+        """Rewrite progress.json, at most four times a second; the time left is judged by the steps of this
+        process.
+        """
+        now = time.monotonic()
+        if step < of and now - self._told < 0.25:
+            return
+        self._told = now
         done = step - self._first_step
-        left = (time.monotonic() - self._started) / done * (of - step) if done > 0 else None
+        left = (now - self._started) / done * (of - step) if done > 0 else None
         _write_json(self.path / "progress.json", {"step": step, "of": of, "eta_s": left})
 
     def control(self) -> Control:
@@ -192,7 +210,9 @@ class RunDirectory:
         return asked
 
     def changed(self, current: Knobs, asked: Control, allowed: tuple[str, ...]) -> Knobs:
-        """The knobs with what control.json changes; a change that is unknown, not allowed or out of range is logged only."""
+        """The knobs with what control.json changes; a change that is unknown, not allowed or out of range is
+        logged only.
+        """
         wanted = {name: value for name, value in asked.knobs.items() if getattr(current, name, None) != value}
         for name in [name for name in wanted if name not in allowed]:
             self._complain(f"control.json: knobs.{name} cannot change while the run goes on")
@@ -208,7 +228,9 @@ class RunDirectory:
         return new
 
     def resume(self) -> tuple[Path | None, int]:
-        """The newest whole checkpoint and its step, or (None, 0); marks what was written past it as superseded."""
+        """The newest whole checkpoint and its step, or (None, 0); marks what was written past it as
+        superseded.
+        """
         shutil.rmtree(self.path / "output.tmp", ignore_errors=True)
         folder = self.path / "checkpoints"
         for torn in folder.glob("aside*"):
@@ -266,7 +288,7 @@ class RunDirectory:
         knobs = "\n".join(f"| {name} | {value} |" for name, value in asdict(self.knobs).items())
         card = (
             f"---\nlibrary_name: transformers\ntags: [tutelage, {self.algorithm}]\n---\n\n# {title}\n\n"
-            f"Trained by Tutelage with `{self.algorithm}`, seed {self.seed}. What it was made from is in `lineage.json`.\n\n"
+            f"Trained by Tutelage: `{self.algorithm}`, seed {self.seed}. `lineage.json` says from what.\n\n"
             f"| figure | value |\n|---|---|\n{shown}\n\n| knob | value |\n|---|---|\n{knobs}\n"
         )
         (folder / "README.md").write_text(card, encoding="utf-8")
@@ -307,11 +329,13 @@ class RunDirectory:
         self._last_complaint = line
 
 
-def execute(train: Callable[[RunDirectory], None], *, algorithm: str, arguments: list[str] | None = None) -> int:
+def execute(
+    train: Callable[[RunDirectory], None], *, algorithm: str, arguments: list[str] | None = None
+) -> int:
     """Run a trainer on the directory named on the command line and return the exit status.
 
-    0 done (also when it was done before), 1 crashed, 2 bad configuration, data or input, 3 stopped by control.json,
-    4 the lock is held by another process. For 2 and 4 one line goes to standard error.
+    0 done (also when it was done before), 1 crashed, 2 bad configuration, data or input, 3 stopped by
+    control.json, 4 the lock is held by another process. For 2 and 4 one line goes to standard error.
     """
     given = sys.argv[1:] if arguments is None else arguments
     if len(given) != 1 or given[0] in ("-h", "--help"):

@@ -1,7 +1,7 @@
 """Supervised fine-tuning on demonstrations by `trl.SFTTrainer`: `python -m rlhf.trainers.sft RUN_DIR`.
 
-Only the answers carry loss (`assistant_only_loss`, by the {% generation %} marks of the chat template). Where rows carry
-a weight, a row's tokens count that much in the mean.
+Only the answers carry loss (`assistant_only_loss`, by the {% generation %} marks of the chat template).
+Where rows carry a weight, a row's tokens count that much in the mean.
 """
 
 import sys
@@ -10,12 +10,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from datasets import Dataset
-from transformers import PreTrainedModel
 from trl import SFTConfig, SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from models_zoo import load
 from rlhf.trainers import callback
+from rlhf.trainers.adapter import lora, whole
 from rlhf.trainers.knobs import Sft
 from rlhf.trainers.run_directory import BadRun, RunDirectory, execute
 
@@ -46,7 +46,9 @@ class WeightedSFTTrainer(SFTTrainer):
 
 
 def weighted_loss(logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Mean next-token loss, each row's tokens counting `weight` times. logits: (B, T, V), labels: (B, T), weight: (B,)."""
+    """Mean next-token loss, each row's tokens counting `weight` times. logits: (B, T, V), labels: (B, T),
+    weight: (B,).
+    """
     target = labels[:, 1:]
     each = F.cross_entropy(logits[:, :-1].transpose(1, 2), target, ignore_index=-100, reduction="none")
     counted = (target != -100) * weight[:, None]
@@ -62,15 +64,20 @@ def train(run: RunDirectory) -> None:
     folder = run.input("policy")
     tokenizer = load.tokenizer(folder)
     if "{% generation %}" not in str(tokenizer.chat_template):
-        raise BadRun("inputs.policy: the chat template has no {% generation %} marks around answers; add them")
+        raise BadRun(
+            "inputs.policy: the chat template has no {% generation %} marks around answers; add them"
+        )
     model = load.causal_lm(folder)
     weighted = any(row["weight"] != 1 for row in rows)
     kind, extra = SFTTrainer, {}
     if weighted:
-        kind, extra = WeightedSFTTrainer, {"data_collator": WeightedCollator(pad_token_id=tokenizer.pad_token_id)}
+        kind, extra = (
+            WeightedSFTTrainer,
+            {"data_collator": WeightedCollator(pad_token_id=tokenizer.pad_token_id)},
+        )
     steps = -(-len(rows) // knobs.batch) * knobs.epochs
     arguments = SFTConfig(
-        **callback.settings(run, checkpoint_every=knobs.checkpoint_every),
+        **callback.trl_settings(run, checkpoint_every=knobs.checkpoint_every),
         num_train_epochs=knobs.epochs,
         per_device_train_batch_size=knobs.batch,
         learning_rate=knobs.learning_rate,
@@ -86,7 +93,9 @@ def train(run: RunDirectory) -> None:
     trainer = kind(
         model=model,
         args=arguments,
-        train_dataset=Dataset.from_list(rows if weighted else [{"messages": row["messages"]} for row in rows]),
+        train_dataset=Dataset.from_list(
+            rows if weighted else [{"messages": row["messages"]} for row in rows]
+        ),
         processing_class=tokenizer,
         peft_config=lora(knobs.lora_rank, task="CAUSAL_LM"),
         **extra,
@@ -106,36 +115,25 @@ def train(run: RunDirectory) -> None:
     run.finish(figures)
 
 
-def lora(rank: int, *, task: str, heads: list[str] | None = None) -> Any:
-    """The LoRA settings of a rank, or None for rank 0. `heads` are trained in full: a fresh head must be."""
-    if rank == 0:
-        return None
-    from peft import LoraConfig
-
-    return LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=task, modules_to_save=heads
-    )
-
-
-def whole(model: Any) -> PreTrainedModel:
-    """The model with its adapter, where it has one, merged: a checkpoint stands on its own."""
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-
-
 def _row(row: dict[str, Any], number: int) -> dict[str, Any]:
     messages = row.get("messages")
     wanted = 'each row is {"messages": [{"role", "content"}, …]} and ends with the assistant\'s answer'
     if not isinstance(messages, list) or not messages:
         raise BadRun(f"data: row {number} has no messages; {wanted}")
     for message in messages:
-        if not isinstance(message, dict) or not all(isinstance(message.get(key), str) for key in ("role", "content")):
+        if not isinstance(message, dict) or not all(
+            isinstance(message.get(key), str) for key in ("role", "content")
+        ):
             raise BadRun(f"data: row {number} has a message without role and content; {wanted}")
     if messages[-1]["role"] != "assistant":
         raise BadRun(f"data: row {number} ends with the role {messages[-1]['role']!r}; {wanted}")
     weight = row.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight >= 0:
         raise BadRun(f"data: row {number} has the weight {weight!r}; give a number of 0 or more")
-    return {"messages": [{"role": m["role"], "content": m["content"]} for m in messages], "weight": float(weight)}
+    return {
+        "messages": [{"role": m["role"], "content": m["content"]} for m in messages],
+        "weight": float(weight),
+    }
 
 
 if __name__ == "__main__":
