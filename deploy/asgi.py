@@ -4,9 +4,12 @@ import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
 
-from django.core.asgi import get_asgi_application
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
 
-pages = get_asgi_application()
+from deploy.bridge import Pages
+
+pages = Pages(get_wsgi_application(), threads=settings.THREADS)
 
 # The routes import models, so Django must be set up by now.
 from channels.auth import AuthMiddlewareStack  # noqa: E402

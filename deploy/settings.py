@@ -100,6 +100,8 @@ MIDDLEWARE = [
 CSRF_FAILURE_VIEW = "deploy.errors.csrf_refused"
 ROOT_URLCONF = "deploy.urls"
 ASGI_APPLICATION = "deploy.asgi.application"
+# Pages served at once by one web process; more wait their turn.
+THREADS = int(os.environ.get("THREADS", "24"))
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -179,7 +181,6 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = USE_TZ = True
 STATIC_URL = "static/"
-STATIC_ROOT = HOME / "static"
 STATICFILES_DIRS = [BASE_DIR / "deploy" / "static"]
 # Third-party front-end packages are installed by npm, never committed.
 for name, folder in {"uplot": "node_modules/uplot/dist", "sortablejs": "node_modules/sortablejs"}.items():

@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 from typing import Any
+from urllib.parse import parse_qs
 
 import psycopg
 from asgiref.sync import async_to_sync
@@ -165,6 +166,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         self.last = await database_sync_to_async(self._newest)()
         await self.accept()
         await self.send_json({"event": "ready", "n": self.last})
+        asked = parse_qs(self.scope["query_string"].decode(errors="replace")).get("since", [""])[0]
+        if asked.isdecimal():
+            await self.receive_json({"since": int(asked)})
 
     async def disconnect(self, code: int) -> None:
         if self.group:

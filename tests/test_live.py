@@ -88,9 +88,9 @@ def speak(server, sessions):
 @pytest.fixture
 def join(server, sessions):
     @asynccontextmanager
-    async def connected(name="ann", slug="live", origin=None):
+    async def connected(name="ann", slug="live", origin=None, query=""):
         headers = {"Cookie": f"tutelage_session={sessions.get(name, '')}"}
-        address = f"{server.url.replace('http', 'ws')}/ws/projects/{slug}/"
+        address = f"{server.url.replace('http', 'ws')}/ws/projects/{slug}/{query}"
         async with websockets.connect(
             address, additional_headers=headers, origin=origin or server.url
         ) as socket:
@@ -158,6 +158,17 @@ def test_since(speak, join):
             await socket.send(json.dumps({"since": first}))
             assert [(await read(socket))["n"] for _ in missed] == missed
             assert await silent(socket)
+
+    asyncio.run(scene())
+
+
+def test_since_at_connect(speak, join):
+    first, second = speak(event="round", times=2)
+
+    async def scene():
+        async with join(query=f"?since={first}") as socket:
+            assert await read(socket) == {"event": "ready", "n": second}
+            assert (await read(socket))["n"] == second
 
     asyncio.run(scene())
 
