@@ -1,0 +1,143 @@
+"""Rows to files: JSONL and Parquet, in the schemas that TRL reads, a bounded number of rows at a time.
+
+- ``sft``: ``{"messages": [{"role", "content"}, …], "weight", "label", "labeler"}``
+- ``pairs``: ``{"prompt": [messages], "chosen": [message], "rejected": [message], "margin", "weight", …}``
+- ``groups``: ``{"prompt": [messages], "completions": [[message], …], "ranks", "finished", "weight", …}``
+- ``prompts``: ``{"prompt": [messages], "prompt_id", "split", "use_case", "language", "metadata"}``
+
+``metadata`` is JSON as text: its keys are the importer's own, and columnar readers want one type a column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from asgiref.sync import sync_to_async
+
+if TYPE_CHECKING:
+    import pyarrow
+
+FORMATS = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
+ROW_GROUP = 1000
+
+
+class FormatError(ValueError):
+    """A form or format that there is not; ``field`` names which of the two."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def encode(rows: Iterable[Mapping[str, Any]], *, form: str, format: str) -> Iterator[bytes]:
+    """Yield a file of ``rows`` in pieces; at most one row group of them is in memory.
+
+    Raises:
+        FormatError: ``format`` is neither jsonl nor parquet, or ``form`` has no schema.
+    """
+    if format not in FORMATS:
+        raise FormatError("format", f"Must be one of {', '.join(FORMATS)}.")
+    return map(line, rows) if format == "jsonl" else _parquet(rows, schema(form))
+
+
+def line(row: Mapping[str, Any]) -> bytes:
+    """Return one row of a JSONL file; a dataset's digest is the sha256 over exactly these bytes."""
+    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def schema(form: str) -> pyarrow.Schema:
+    """Return the Parquet schema of a form.
+
+    Raises:
+        FormatError: there is no such form.
+    """
+    # A web process that exports no Parquet goes without pyarrow's memory.
+    import pyarrow as pa
+
+    messages = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+    label = [
+        ("weight", pa.float64()),
+        ("label", pa.string()),
+        ("labeler", pa.string()),
+        ("guideline_version", pa.int64()),
+    ]
+    fields: dict[str, list[tuple[str, Any]]] = {
+        "sft": [("messages", messages), *label],
+        "pairs": [
+            ("prompt", messages),
+            ("chosen", messages),
+            ("rejected", messages),
+            ("margin", pa.float64()),
+            *label,
+        ],
+        "groups": [
+            ("prompt", messages),
+            ("completions", pa.list_(messages)),
+            ("ranks", pa.list_(pa.int64())),
+            ("finished", pa.list_(pa.bool_())),
+            *label,
+        ],
+        "prompts": [
+            ("prompt", messages),
+            ("prompt_id", pa.int64()),
+            *[(name, pa.string()) for name in ("split", "use_case", "language", "metadata")],
+        ],
+    }
+    if form not in fields:
+        raise FormatError("form", f"Must be one of {', '.join(fields)}.")
+    return pa.schema(fields[form])
+
+
+async def stream(pieces: Iterator[bytes], *, least: int = 64 * 1024) -> AsyncIterator[bytes]:
+    """Yield ``pieces`` to an asynchronous server, gathered to ``least`` bytes, as fast as it takes them.
+
+    Given a plain iterator, Django under ASGI would read it to its end before sending the first byte.
+    """
+
+    def gather() -> bytes:
+        gathered = bytearray()
+        for piece in pieces:
+            gathered += piece
+            if len(gathered) >= least:
+                break
+        return bytes(gathered)
+
+    while part := await sync_to_async(gather)():
+        yield part
+
+
+class _Sink:
+    """What Parquet is written into; the pieces are taken out as they come."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, piece: Any) -> int:
+        self.pieces.append(bytes(piece))
+        return len(piece)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def taken(self) -> bytes:
+        pieces, self.pieces = self.pieces, []
+        return b"".join(pieces)
+
+
+def _parquet(rows: Iterable[Mapping[str, Any]], schema: pyarrow.Schema) -> Iterator[bytes]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    sink, source = _Sink(), iter(rows)
+    with parquet.ParquetWriter(pa.PythonFile(sink, mode="w"), schema) as writer:
+        while group := list(islice(source, ROW_GROUP)):
+            writer.write_table(pa.Table.from_pylist([dict(row) for row in group], schema=schema))
+            if piece := sink.taken():
+                yield piece
+    yield sink.taken()
