@@ -199,6 +199,5 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "WARNING")},
 }
-PROCRASTINATE_IMPORT_PATHS = ["rlhf.tasks", "labeling.tasks"]
 # Demo accounts exist only where the server is bound to loopback.
 DEMO_ACCOUNTS = _flag("DEMO_ACCOUNTS", default=False)
