@@ -201,8 +201,7 @@ def _supervise(host: str, port: int, home: Path, accounts: str, stopping: thread
     """Keep web server, worker and Postgres alive until asked to stop; 1 where the web server cannot live."""
     serve = ["-m", "uvicorn", "deploy.asgi:application", "--host", host, "--port", str(port)]
     quiet = ["--lifespan", "off", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
-    work = ["manage.py", "procrastinate", "worker", "--concurrency", "4", "--shutdown-graceful-timeout", "5"]
-    web, worker = Child("web server", [*serve, *quiet]), Child("worker", work)
+    web, worker = Child("web server", [*serve, *quiet]), Child("worker", ["manage.py", "worker"])
     try:
         web.start()
         worker.start()

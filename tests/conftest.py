@@ -174,7 +174,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def worker(server: Server) -> Iterator[subprocess.Popen[bytes]]:
     """A worker that takes the server's jobs."""
     log = server.log.with_name("worker.log")
-    process = background("manage.py", "procrastinate", "worker", environment=server.environment, log=log)
+    process = background("manage.py", "worker", environment=server.environment, log=log)
     until(lambda: httpx.get(f"{server.url}/healthz").json()["worker"] == "alive")
     yield process
     end(process)
