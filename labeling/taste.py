@@ -80,10 +80,11 @@ class Noise:
     flips: float
 
 
-# `paper` is tuned on pairs sampled from the shipped SFT checkpoint under the taste `kind`.
+# `paper`: two labelers agree on 72.6 % (InstructGPT, arXiv 2203.02155) of all pairs of the shipped SFT model's answers,
+# tuned under `kind`; 14 % of those pairs have equal gold. `careful` is one person who takes their time.
 NOISE: dict[str, Noise] = {
     "clear": Noise(beta=1.5, flips=0.08),
-    "paper": Noise(beta=1.5, flips=0.08),
+    "paper": Noise(beta=0.84, flips=0.0),
     "careful": Noise(beta=4.0, flips=0.0),
 }
 

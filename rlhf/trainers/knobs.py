@@ -13,7 +13,7 @@ from typing import Any
 class Pretrain:
     """Next-token training on packed text."""
 
-    steps: int = 6000
+    steps: int = 3300
     """Optimizer steps."""
     batch: int = 8
     """Sequences a step."""
