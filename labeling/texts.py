@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Message = dict[str, str]
@@ -81,6 +81,19 @@ def unstorable(text: str) -> str:
     if any("\ud800" <= character <= "\udfff" for character in text):
         return "The text holds half of a surrogate pair. Remove the broken character."
     return ""
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Every text within a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from strings(part)
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield str(key)
+            yield from strings(part)
 
 
 def _check_message(message: Any, field: str) -> Message:

@@ -1,0 +1,109 @@
+"""Take prompts or demonstrations in from a JSONL or CSV file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from labeling import command_line, intake, work
+from labeling.models import Import, Project, Prompt, Split
+
+LISTED = 20
+VERBS = {"prompts": intake.import_prompts, "demonstrations": intake.import_demonstrations}
+
+
+class Command(command_line.Command):
+    help = (
+        "Take prompts or demonstrations in from a JSONL or CSV file; refused rows are listed with the reason."
+    )
+    mistakes = (intake.IntakeError, work.WorkError)
+
+    def arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--project", required=True, metavar="SLUG")
+        parser.add_argument("--file", required=True, type=Path)
+        parser.add_argument("--kind", choices=list(VERBS), default="prompts")
+        parser.add_argument(
+            "--split",
+            type=_split,
+            default=Split.TRAIN.value,
+            metavar="train|heldout|SHARE",
+            help="for rows that name none: one of the two, or the share to hold out (0.1); default train",
+        )
+        parser.add_argument(
+            "--columns",
+            nargs="+",
+            type=_renaming,
+            default=[],
+            metavar="THEIRS=OURS",
+            help="fields by other names, such as question=prompt answer=completion",
+        )
+        parser.add_argument("--synthetic", action="store_true", help="the rows were made by a program")
+        parser.add_argument(
+            "--tasks", action="store_true", help="ask labelers to write an answer to each prompt"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="judge every row, store nothing")
+
+    def perform(self, **options: Any) -> dict[str, Any]:
+        project, path = command_line.find_project(options["project"]), options["file"]
+        with path.open("rb") as file:
+            rows = intake.read_rows(file, path.name, columns=dict(options["columns"]))
+            batch = VERBS[options["kind"]](
+                project=project,
+                rows=self.progress(rows),
+                source=path.name,
+                synthetic=options["synthetic"],
+                split=options["split"],
+                dry_run=options["dry_run"],
+            )
+        if not batch.accepted:
+            first = batch.refused[0]
+            raise CommandError(f"{path}: every row was refused; row {first['row']}: {_reason(first)}")
+        tasks = _add_tasks(project, batch) if options["tasks"] and not options["dry_run"] else 0
+        return {
+            "project": project.slug,
+            "import": batch.pk,
+            "kind": batch.kind,
+            "accepted": batch.accepted,
+            "tasks": tasks,
+            "refused": batch.refused,
+        }
+
+    def describe(self, result: dict[str, Any]) -> str:
+        refused = result["refused"]
+        taken = "stored" if result["import"] else "could be stored (dry run)"
+        lines = [f"{result['accepted']:,} {result['kind']} {taken}, {len(refused):,} rows refused."]
+        lines += [f"  row {row['row']}: {_reason(row)}" for row in refused[:LISTED]]
+        if len(refused) > LISTED:
+            lines.append(f"  … and {len(refused) - LISTED:,} more; --json lists them.")
+        if result["tasks"]:
+            lines.append(f"{result['tasks']:,} writing tasks wait for labelers.")
+        return "\n".join(lines)
+
+
+def _add_tasks(project: Project, batch: Import) -> int:
+    return work.add_demonstrate_tasks(project=project, prompts=Prompt.objects.filter(batch=batch))
+
+
+def _reason(refusal: dict[str, Any]) -> str:
+    return f"{refusal['field']}: {refusal['reason']}" if refusal["field"] else refusal["reason"]
+
+
+def _split(text: str) -> str | float:
+    if text in Split.values:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither train nor heldout nor a share such as 0.1"
+        ) from None
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    theirs, equals, ours = text.partition("=")
+    if not (theirs and equals and ours):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form THEIRS=OURS")
+    return theirs, ours
