@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from copy import copy
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,32 +29,39 @@ class StaleDraft(Conflict):
 
 
 def save_draft(*, lease_id: UUID, labeler: Labeler, answer: Any, version: int) -> Draft:
-    """Keep unfinished work and return it with its new version.
+    """Keep unfinished work and return it with its new version; the draft outlives an expired lease.
 
     Args:
         version: the version this text was written upon, 0 for the first.
 
     Raises:
-        Lease.DoesNotExist: no such lease of this labeler.
+        Lease.DoesNotExist: as `queue.own`.
         answers.AnswerError: too large, or not storable.
         StaleDraft: ``version`` is not the stored one.
+        Conflict: the labeler is done with the task.
     """
     answer = answers.check_storable(answer)
     with transaction.atomic():
-        lease = Lease.objects.select_for_update(of=("self",), no_key=True).get(pk=lease_id, labeler=labeler)
-        stored = Draft.objects.filter(task_id=lease.task_id, labeler=labeler).first()
-        if stored and stored.answer == answer:
-            return stored
-        if stored and stored.version != version:
-            raise StaleDraft(stored)
+        lease = queue.own(lease_id=lease_id, labeler=labeler)
+        if lease.state in {Lease.State.SUBMITTED, Lease.State.SKIPPED}:
+            # An autosave that a submit overtook; kept, it would lie about as unfinished work.
+            raise Conflict("You are done with this task, so its draft is closed.")
         if lease.first_action_at is None:
             lease.first_action_at = timezone.now()
             lease.save(update_fields=["first_action_at"])
-        if stored is None:
-            return Draft.objects.create(task_id=lease.task_id, labeler=labeler, answer=answer)
-        stored.answer, stored.version = answer, stored.version + 1
-        stored.save(update_fields=["answer", "version", "updated_at"])
-        return stored
+        draft, created = Draft.objects.get_or_create(
+            task_id=lease.task_id, labeler=labeler, defaults={"answer": answer}
+        )
+        if created or draft.answer == answer:
+            return draft
+        # Compared and written in one statement: two leases on one task have no lock in common.
+        saved = Draft.objects.filter(pk=draft.pk, version=version).update(
+            answer=answer, version=version + 1, updated_at=timezone.now()
+        )
+        draft.refresh_from_db()
+    if not saved:
+        raise StaleDraft(draft)
+    return draft
 
 
 def submit(
@@ -68,30 +77,25 @@ def submit(
     A label whose lease ran out counts while its task still wants one, else it is kept as surplus.
 
     Raises:
-        Lease.DoesNotExist: no such lease of this labeler.
+        Lease.DoesNotExist: as `queue.own`.
         answers.AnswerError: the answer is not whole.
         Conflict: the id was used for another answer, or the task already has this labeler's label.
     """
     body_hash = _hash([str(lease_id), answer])
-    if repeat := _repeat(submission_id, labeler, body_hash):
-        return repeat
     now = timezone.now()
     try:
         with transaction.atomic():
-            lease = (
-                Lease.objects.select_for_update(of=("self",), no_key=True)
-                .select_related("task__project", "task__prompt")
-                .get(pk=lease_id, labeler=labeler)
-            )
-            # A rival with the same id may have committed while this one waited for the lease.
+            lease = queue.own(lease_id=lease_id, labeler=labeler)
+            # Asked under the lock: a rival with the same id may have committed while this one waited.
             if repeat := _repeat(submission_id, labeler, body_hash):
                 return repeat
             if lease.state == Lease.State.SUBMITTED:
                 raise Conflict("This task already has your label. Revise that one instead.")
             task = lease.task
             hashes = _text_hashes(task)
-            answer = answers.check(kind=task.kind, answer=answer, candidates=[int(k) for k in hashes if k != "prompt"])
-            counted = _settle(lease=lease, now=now, active_seconds=active_seconds)
+            answer = answers.check(kind=task.kind, answer=answer, candidates=_candidates(hashes))
+            counted = queue.holds_slot(lease=lease) or queue.take_slot(task=task)
+            _close(lease=lease, now=now, active_seconds=active_seconds)
             annotation = Annotation.objects.create(
                 submission_id=submission_id,
                 body_hash=body_hash,
@@ -130,22 +134,17 @@ def revise(*, annotation_id: int, labeler: Labeler, submission_id: UUID, answer:
         Conflict: the label was revised or invalidated already, or the id was used for another answer.
     """
     body_hash = _hash([annotation_id, answer])
-    if repeat := _repeat(submission_id, labeler, body_hash):
-        return repeat
     try:
         with transaction.atomic():
-            old = (
-                Annotation.objects.select_for_update(of=("self",), no_key=True)
-                .select_related("task__project")
-                .get(pk=annotation_id, labeler=labeler)
-            )
+            old = _locked(annotation_id, labeler=labeler)
+            if repeat := _repeat(submission_id, labeler, body_hash):
+                return repeat
             if not Annotation.objects.valid().filter(pk=old.pk).exists():
                 raise Conflict("This label was revised or invalidated already. Open the newest one.")
-            ids = [int(key) for key in old.text_hashes if key != "prompt"]
-            answer = answers.check(kind=old.kind, answer=answer, candidates=ids)
-            new = Annotation.objects.get(pk=old.pk)
+            new = copy(old)
             new.pk, new._state.adding = None, True
-            new.submission_id, new.body_hash, new.answer, new.supersedes = submission_id, body_hash, answer, old
+            new.answer = answers.check(kind=old.kind, answer=answer, candidates=_candidates(old.text_hashes))
+            new.submission_id, new.body_hash, new.supersedes = submission_id, body_hash, old
             new.submitted_at = timezone.now()
             new.save(force_insert=True)
             live.announce(project=old.task.project, event="label", task=old.task_id, kind=old.kind)
@@ -160,37 +159,34 @@ def invalidate(*, annotation: Annotation, actor: Any, reason: str) -> Invalidati
     """Take a label out of use, with a reason; its task wants another one in its place.
 
     Raises:
-        ValueError: no reason was given.
-        Conflict: it is invalidated already.
+        answers.AnswerError: no reason was given.
+        Conflict: it is invalidated already, or a revision took its place.
     """
     if not reason.strip():
-        raise ValueError("reason: say why this label should not count.")
-    try:
-        with transaction.atomic():
-            invalidation = Invalidation.objects.create(annotation=annotation, actor=actor, reason=reason)
-            if not annotation.surplus:
-                queue.give_back_slot(task=annotation.task)
-            live.announce(project=annotation.task.project, event="invalidated", task=annotation.task_id)
-    except IntegrityError as error:
-        raise Conflict("This label is invalidated already.") from error
+        raise answers.AnswerError("reason", "Say why this label should not count.")
+    with transaction.atomic():
+        # A label and its revisions share one slot: only the newest may give it back, and only once.
+        annotation = _locked(annotation.pk)
+        if not Annotation.objects.valid().filter(pk=annotation.pk).exists():
+            raise Conflict("This label was revised or invalidated already. Open the newest one.")
+        invalidation = Invalidation.objects.create(annotation=annotation, actor=actor, reason=reason)
+        if not annotation.surplus:
+            queue.give_back_slot(task=annotation.task)
+        live.announce(project=annotation.task.project, event="invalidated", task=annotation.task_id)
     return invalidation
 
 
-def _settle(*, lease: Lease, now: Any, active_seconds: float | None) -> bool:
-    """Close the lease as submitted; return whether the label counts towards the task's wanted number."""
-    counted = lease.state == Lease.State.OPEN
-    if not counted:
-        # The same person may hold a newer lease on the task: that slot is the one to use.
-        counted = bool(
-            Lease.objects.filter(task=lease.task, labeler=lease.labeler_id, state=Lease.State.OPEN).update(
-                state=Lease.State.EXPIRED, closed_at=now
-            )
-        ) or queue.take_slot(task=lease.task)
+def _close(*, lease: Lease, now: datetime, active_seconds: float | None) -> None:
     lease.state, lease.closed_at = Lease.State.SUBMITTED, now
     lease.active_seconds = max(lease.active_seconds, active_seconds or 0)
     lease.first_action_at = lease.first_action_at or now
     lease.save(update_fields=["state", "closed_at", "active_seconds", "first_action_at"])
-    return counted
+
+
+def _locked(annotation_id: int, **owner: Labeler) -> Annotation:
+    """The label, locked against a revision and an invalidation at once."""
+    labels = Annotation.objects.select_for_update(of=("self",), no_key=True).select_related("task__project")
+    return labels.get(pk=annotation_id, **owner)
 
 
 def _repeat(submission_id: UUID, labeler: Labeler, body_hash: str) -> Annotation | None:
@@ -214,6 +210,12 @@ def _text_hashes(task: Task) -> dict[str, str]:
     return {"prompt": task.prompt.text_hash} | {str(pk): text_hash for pk, text_hash in candidates}
 
 
+def _candidates(hashes: dict[str, str]) -> list[int]:
+    return [int(key) for key in hashes if key != "prompt"]
+
+
 def _group(*, labeler: Labeler, task: Task) -> str:
-    group = Membership.objects.filter(project=task.project_id, user=labeler.user_id).values_list("group", flat=True)
+    group = Membership.objects.filter(project=task.project_id, user=labeler.user_id).values_list(
+        "group", flat=True
+    )
     return group.first() or Split.TRAIN

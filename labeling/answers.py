@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from labeling.models import Task
+from labeling.texts import unstorable
 
 SCHEMA = 1
 MOST_BYTES = 256 * 1024
@@ -33,15 +34,18 @@ def check_storable(answer: Any) -> dict[str, Any]:
     """
     if not isinstance(answer, dict):
         raise AnswerError("answer", "The answer must be a JSON object.")
-    text = json.dumps(answer, ensure_ascii=False)
+    try:
+        text = json.dumps(answer, ensure_ascii=False)
+        strings = list(_strings(answer))
+    except RecursionError as error:
+        raise AnswerError("answer", "The answer is nested too deeply. Send the form of its kind.") from error
     if (size := len(text.encode("utf-8", "surrogatepass"))) > MOST_BYTES:
         raise AnswerError(
             "answer", f"The answer has {size:,} bytes; the most is {MOST_BYTES:,}. Shorten the text."
         )
-    if any("\x00" in part for part in _strings(answer)):
-        raise AnswerError("answer", "The answer holds a NUL character, which cannot be stored. Remove it.")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise AnswerError("answer", "The answer holds half of a surrogate pair. Remove the broken character.")
+    for part in strings:
+        if fault := unstorable(part):
+            raise AnswerError("answer", fault)
     return answer
 
 
@@ -69,7 +73,7 @@ def check(*, kind: str, answer: Any, candidates: Collection[int] = ()) -> dict[s
     if kind == Task.Kind.RANK:
         _check_tiers(answer.get("tiers"), candidates)
     elif not isinstance(answer.get("text"), str) or not answer["text"].strip():
-        raise AnswerError("answer.text", "The demonstration is empty. Write the answer the model should give.")
+        raise AnswerError("answer.text", "The demonstration is empty. Write what the model should answer.")
     return answer
 
 

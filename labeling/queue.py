@@ -2,7 +2,8 @@
 
 `Task.taken` counts live leases and counted labels on the very row that is locked, because a count over
 other tables is read from a snapshot older than a rival's commit and over-assigns (measured: 250 of 100,000).
-Locks are taken in one order everywhere: labeler, lease, task.
+Locks are taken in one order everywhere: labeler, lease, task. A slot belongs to a labeler rather than to
+one of their leases: where an expired lease was followed by a newer one on the same task, either may use it.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.contrib.auth.models import AnonymousUser
+from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from labeling.models import Candidate, Draft, Labeler, Lease, Project, Task
 
-MOST_OPEN = 2  # the task on screen and the one fetched ahead
+MOST_OPEN = 2  # of a kind: the task on screen and the one fetched ahead
 
 # One head for each kind, then the best of the heads: the partial index serves every branch in order.
+# "no key": a row on which a rival's label hangs its foreign key is not busy.
 _TAKE = """
 update labeling_task set taken = taken + 1
 where id = (
@@ -33,32 +36,39 @@ where id = (
                           where mine.task_id = task.id and mine.labeler_id = %(labeler)s
                             and mine.state <> 'expired')
         order by task.priority desc, task.id
-        limit 1 for update of task skip locked
+        limit 1 for no key update of task {busy}
     ) head
     order by head.priority desc, head.id limit 1
 )
 returning id
 """
 
+# A lease or a task that is busy is left to the next sweep, so that a sweep waits for nobody.
 _SWEEP = """
 with overdue as (
-    select id, task_id from labeling_lease where state = 'open' and expires_at < %(now)s
-    order by id limit 1000 for update skip locked
+    select lease.id, lease.task_id
+    from labeling_lease lease join labeling_task task on task.id = lease.task_id
+    where lease.state = 'open' and lease.expires_at < %(now)s
+    order by lease.expires_at limit 1000 for no key update of lease, task skip locked
 ), closed as (
     update labeling_lease set state = 'expired', closed_at = %(now)s from overdue
     where labeling_lease.id = overdue.id returning labeling_lease.task_id
-), freed as (select task_id, count(*) as n from closed group by task_id order by task_id)
+), freed as (select task_id, count(*) as n from closed group by task_id)
 update labeling_task set taken = taken - freed.n from freed where labeling_task.id = freed.task_id
 returning freed.n
 """
 
 
 class LeaseLost(Exception):
-    """The lease ran out and its task went to others. The draft is kept and a submit is still accepted."""
+    """The lease is over; the message says why. Its draft is kept, and a submit is still accepted."""
 
 
 def lease_next(
-    *, labeler: Labeler, project: Project, kinds: Sequence[str] = tuple(Task.Kind.values), prefetch: bool = False
+    *,
+    labeler: Labeler,
+    project: Project,
+    kinds: Sequence[str] = tuple(Task.Kind.values),
+    prefetch: bool = False,
 ) -> Lease | None:
     """Return the task that ``labeler`` works on next, or None when nothing waits.
 
@@ -66,18 +76,20 @@ def lease_next(
     `MOST_OPEN` in all. Skipped and submitted tasks never come back; an expired one may, with its draft.
     """
     now = timezone.now()
+    expires_at = now + timedelta(seconds=project.lease_seconds)
     with transaction.atomic():
         # Two tabs of one person must not take the same task: they queue up here.
         Labeler.objects.select_for_update(no_key=True).get(pk=labeler.pk)
+        # Locked, or a sweep or a submit could close the lease that is being handed out again.
         mine = list(
-            Lease.objects.filter(
-                labeler=labeler, state=Lease.State.OPEN, task__project=project, task__kind__in=kinds
-            ).order_by("opened_at")
+            Lease.objects.select_for_update(of=("self",), no_key=True)
+            .filter(labeler=labeler, state=Lease.State.OPEN, task__project=project, task__kind__in=kinds)
+            .order_by("opened_at")
         )
         if mine and not (prefetch and len(mine) < MOST_OPEN):
             # A prefetch at the limit answers with the one fetched ahead, never the one on screen.
             lease = mine[-1] if prefetch else mine[0]
-            lease.expires_at = now + timedelta(seconds=project.lease_seconds)
+            lease.expires_at = expires_at
             lease.save(update_fields=["expires_at"])
             return lease
         if project.paused or (task_id := _take(labeler=labeler, project=project, kinds=kinds)) is None:
@@ -87,8 +99,22 @@ def lease_next(
             labeler=labeler,
             shown_order=_shuffled(task_id=task_id, labeler_id=labeler.pk),
             opened_at=now,
-            expires_at=now + timedelta(seconds=project.lease_seconds),
+            expires_at=expires_at,
         )
+
+
+def own(*, lease_id: UUID, labeler: Labeler) -> Lease:
+    """Return the labeler's lease, locked, with its task, project and prompt. Call inside a transaction.
+
+    Raises:
+        Lease.DoesNotExist: no such lease of this labeler, or its project is no longer theirs to see.
+    """
+    return (
+        Lease.objects.select_for_update(of=("self",), no_key=True)
+        .select_related("task__project", "task__prompt")
+        .filter(task__project__in=Project.objects.visible_to(labeler.user or AnonymousUser()))
+        .get(pk=lease_id, labeler=labeler)
+    )
 
 
 def renew(*, lease_id: UUID, labeler: Labeler, active_seconds: float | None = None) -> Lease:
@@ -98,20 +124,21 @@ def renew(*, lease_id: UUID, labeler: Labeler, active_seconds: float | None = No
         active_seconds: time with activity on this task so far, in seconds; it never counts back.
 
     Raises:
-        Lease.DoesNotExist: no such lease of this labeler.
-        LeaseLost: the task is full by now, or the lease was settled.
+        Lease.DoesNotExist: as `own`.
+        LeaseLost: the task is full by now, or the labeler is done with it.
     """
     now = timezone.now()
     with transaction.atomic():
-        lease = (
-            Lease.objects.select_for_update(of=("self",), no_key=True)
-            .select_related("task__project")
-            .get(pk=lease_id, labeler=labeler)
-        )
-        if lease.state == Lease.State.EXPIRED and take_slot(task=lease.task):
-            lease.state, lease.closed_at = Lease.State.OPEN, None
-        if lease.state != Lease.State.OPEN:
-            raise LeaseLost
+        lease = own(lease_id=lease_id, labeler=labeler)
+        settled = {Lease.State.SUBMITTED, Lease.State.SKIPPED}
+        if lease.state in settled or (
+            lease.state == Lease.State.EXPIRED
+            and Lease.objects.filter(task=lease.task_id, labeler=labeler, state__in=settled).exists()
+        ):
+            raise LeaseLost("You are done with this task. Ask for the next one.")
+        if not (holds_slot(lease=lease) or take_slot(task=lease.task)):
+            raise LeaseLost("This lease ran out and others took the task. You may still submit your answer.")
+        lease.state, lease.closed_at = Lease.State.OPEN, None
         lease.expires_at = now + timedelta(seconds=lease.task.project.lease_seconds)
         lease.active_seconds = max(lease.active_seconds, active_seconds or 0)
         if active_seconds and lease.first_action_at is None:
@@ -124,22 +151,23 @@ def skip(*, lease_id: UUID, labeler: Labeler, reason: str = "") -> Lease:
     """Give a task back for good; it never counts against the labeler. Skipping twice is skipping once.
 
     Raises:
-        Lease.DoesNotExist: no such lease of this labeler.
-        LeaseLost: its label was already submitted.
+        Lease.DoesNotExist: as `own`.
+        LeaseLost: the labeler submitted this task, or skipped it through another lease.
     """
-    with transaction.atomic():
-        lease = (
-            Lease.objects.select_for_update(of=("self",), no_key=True)
-            .select_related("task__project")
-            .get(pk=lease_id, labeler=labeler)
-        )
-        if lease.state == Lease.State.SUBMITTED:
-            raise LeaseLost
-        if lease.state == Lease.State.OPEN:
-            give_back_slot(task=lease.task)
-        lease.state, lease.skip_reason, lease.closed_at = Lease.State.SKIPPED, reason, timezone.now()
-        lease.save(update_fields=["state", "skip_reason", "closed_at"])
-        Draft.objects.filter(task_id=lease.task_id, labeler=labeler).delete()
+    try:
+        with transaction.atomic():
+            lease = own(lease_id=lease_id, labeler=labeler)
+            if lease.state == Lease.State.SKIPPED:
+                return lease
+            if lease.state == Lease.State.SUBMITTED:
+                raise LeaseLost("You submitted this task already. Revise your label instead.")
+            if holds_slot(lease=lease):
+                give_back_slot(task=lease.task)
+            lease.state, lease.skip_reason, lease.closed_at = Lease.State.SKIPPED, reason, timezone.now()
+            lease.save(update_fields=["state", "skip_reason", "closed_at"])
+            Draft.objects.filter(task_id=lease.task_id, labeler=labeler).delete()
+    except IntegrityError as error:
+        raise LeaseLost("You are done with this task. Ask for the next one.") from error
     return lease
 
 
@@ -148,6 +176,17 @@ def sweep() -> int:
     with connection.cursor() as cursor:
         cursor.execute(_SWEEP, {"now": timezone.now()})
         return sum(n for (n,) in cursor.fetchall())
+
+
+def holds_slot(*, lease: Lease) -> bool:
+    """Whether the lease, locked by the caller, speaks for a slot of its task.
+
+    A newer lease of the same labeler on the same task hands its slot over and expires.
+    """
+    if lease.state == Lease.State.OPEN:
+        return True
+    newer = Lease.objects.filter(task=lease.task_id, labeler=lease.labeler_id, state=Lease.State.OPEN)
+    return bool(newer.update(state=Lease.State.EXPIRED, closed_at=timezone.now()))
 
 
 def take_slot(*, task: Task) -> bool:
@@ -161,10 +200,15 @@ def give_back_slot(*, task: Task) -> None:
 
 
 def _take(*, labeler: Labeler, project: Project, kinds: Sequence[str]) -> int | None:
+    # The second time it waits for busy rows: "nothing left" must not mean "everything is being handed out".
+    # One order of kinds, hence of locks, for everybody who waits.
+    parameters = {"kinds": sorted(set(kinds)), "project": project.pk, "labeler": labeler.pk}
     with connection.cursor() as cursor:
-        cursor.execute(_TAKE, {"kinds": list(kinds), "project": project.pk, "labeler": labeler.pk})
-        row = cursor.fetchone()
-    return row[0] if row else None
+        for busy in ("skip locked", ""):
+            cursor.execute(_TAKE.format(busy=busy), parameters)
+            if row := cursor.fetchone():
+                return row[0]
+    return None
 
 
 def _shuffled(*, task_id: int, labeler_id: UUID) -> list[int]:
