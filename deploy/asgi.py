@@ -3,6 +3,7 @@
 import os
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "deploy.settings")
+os.environ.setdefault("DATABASE_POOL", "12")
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application

@@ -118,11 +118,12 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", **_database()}}
-if not TESTING:
-    # CONN_MAX_AGE under ASGI doubled the CPU and failed requests; the pool is the measured choice.
+# The web server's threads share a pool: CONN_MAX_AGE under ASGI doubled the CPU and failed requests. In a
+# command or a worker each thread has a connection of its own.
+if pool_size := int(os.environ.get("DATABASE_POOL", "0")):
     DATABASES["default"]["OPTIONS"] = {
         **DATABASES["default"].get("OPTIONS", {}),
-        "pool": {"min_size": 1, "max_size": int(os.environ.get("DATABASE_POOL", "12")), "timeout": 10},
+        "pool": {"min_size": 1, "max_size": pool_size, "timeout": 5},
     }
 # A pooled connection outlives a restart of Postgres; without the check each would cost a visitor an error.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
