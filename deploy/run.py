@@ -192,8 +192,6 @@ def _prepare() -> str:
         raise CannotStart(str(error).strip().split("\n")[0]) from error
     finally:
         connections.close_all()
-        for connection in connections.all():
-            connection.close_pool()
     return said.getvalue()
 
 
@@ -236,7 +234,7 @@ def _answers(address: str) -> bool:
 def _revive(child: Child) -> None:
     """Start a child that died again, later each time it dies young."""
     lived = time.monotonic() - child.started
-    if child.ended() and lived > child.wait:
+    if child.process and child.ended() and lived > child.wait:
         print(
             f"tutelage: the {child.name} ended (status {child.process.returncode}); starting it again",
             file=sys.stderr,

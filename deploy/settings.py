@@ -4,6 +4,7 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from deploy import postgres
@@ -129,7 +130,7 @@ if pool_size := int(os.environ.get("DATABASE_POOL", "0")):
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-CHANNEL_LAYERS = {"default": {"BACKEND": "labeling.live.NotifyChannelLayer"}}
+CHANNEL_LAYERS: dict[str, dict[str, Any]] = {"default": {"BACKEND": "labeling.live.NotifyChannelLayer"}}
 if redis_url := os.environ.get("REDIS_URL"):
     CHANNEL_LAYERS = {
         "default": {
@@ -182,7 +183,7 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = USE_TZ = True
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "deploy" / "static"]
+STATICFILES_DIRS: list[Path | tuple[str, Path]] = [BASE_DIR / "deploy" / "static"]
 # Third-party front-end packages are installed by npm, never committed.
 for name, folder in {"uplot": "node_modules/uplot/dist", "sortablejs": "node_modules/sortablejs"}.items():
     if (BASE_DIR / folder).is_dir():
