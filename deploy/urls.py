@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from deploy.health import healthz
 
@@ -9,6 +10,11 @@ urlpatterns = [
     path("healthz", healthz),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(), name="docs"),
+    path("", include("labeling.urls")),
+    path("", include("rlhf.urls")),
+    path("", include("guidelines.urls")),
 ]
 
 handler400 = "deploy.errors.bad_request"
