@@ -1,0 +1,188 @@
+/** What surrounds the task: stages of the page, notices, dialogs, the toast, and what is said aloud. */
+import { fragment } from "../js/api.js";
+import { fill, gettext } from "../js/words.js";
+
+const byId = (id) => document.getElementById(id);
+
+export class Panels {
+  constructor(work) {
+    this.work = work;
+    this.guidelines = new Map();
+    byId("review-comment")?.addEventListener("input", ({ target }) => {
+      if (work.view) work.view.comment = target.value;
+    });
+    byId("keys-on").checked = true;
+    byId("keys-on").addEventListener("change", ({ target }) => work.keys.switch(target.checked));
+  }
+
+  /** Show one stage: "loading", "task" (with its element), "nothing", or "away" (with the problem). */
+  stage(name, what) {
+    for (const part of document.querySelectorAll("[data-stage]")) part.hidden = part.dataset.stage !== name;
+    document.querySelector(".foot").hidden = name !== "task";
+    if (name === "task") {
+      document.querySelector("[data-stage=task]").replaceChildren(what);
+      this.progress(what);
+    } else {
+      document.querySelector("[data-effort]").textContent = "";
+    }
+    if (name === "away") byId("away-why").textContent = what?.message ?? "";
+    if (name === "nothing") this.notice(null);
+  }
+
+  /** After a task came: read from its beginning. */
+  arrived(task, revising) {
+    document.body.dataset.kind = task.kind;
+    this.guidelineTag(task);
+    byId("submit-words").textContent = revising ? gettext("Send revision") : gettext("Submit");
+    scrollTo({ top: 0, behavior: "instant" });
+    this.work.main.focus({ preventScroll: true });
+    if (task.kind === "demonstrate") this.work.view.text.focus({ preventScroll: true });
+    const n = task.candidates?.length ?? 0;
+    const what = n ? fill(gettext("Rank %(n)s answers."), { n }) : gettext("Write an answer.");
+    this.say(revising ? gettext("Your label is open again. Send it once more when it is right.") : what);
+    this.refreshLeft();
+  }
+
+  guidelineTag(task) {
+    const text = fill(gettext("Guideline, version %(n)s"), { n: task.guideline_version.number });
+    byId("guideline-words").textContent = text;
+  }
+
+  progress(view) {
+    const lack = view.lack;
+    const button = document.querySelector("[data-do=submit]");
+    button.setAttribute("aria-disabled", String(Boolean(lack)));
+    button.title = lack ?? "";
+    byId("lack").textContent = lack ?? "";
+  }
+
+  effort(text) {
+    document.querySelector("[data-effort]").textContent = text;
+  }
+
+  async refreshLeft() {
+    const left = document.querySelector("[data-left]");
+    try {
+      const text = (await fragment(left.dataset.left)).trim();
+      if (left.textContent !== text) left.textContent = text;
+    } catch {
+      // An old number is better than none.
+    }
+  }
+
+  say(text) {
+    const line = byId("say");
+    // The same words twice are spoken twice only if the line was empty in between.
+    line.textContent = "";
+    setTimeout(() => (line.textContent = text), 30);
+  }
+
+  notice(text, { revising = false } = {}) {
+    const box = byId("notice");
+    box.hidden = !text && !revising;
+    box.querySelector("p").textContent = revising
+      ? gettext("You are changing a label that you sent. The first one stays in the record; this one takes its place.")
+      : (text ?? "");
+    box.querySelector("[data-do=leave]").hidden = !revising;
+    if (text) this.say(text);
+  }
+
+  lacking(view) {
+    byId("review").close();
+    view.pointOut();
+    this.say(view.lack);
+    byId("lack").classList.remove("blink");
+    requestAnimationFrame(() => byId("lack").classList.add("blink"));
+  }
+
+  open(id) {
+    const dialog = byId(id);
+    if (dialog.open) dialog.close();
+    else dialog.showModal();
+  }
+
+  closeAll() {
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  }
+
+  review(view) {
+    byId("review-what").replaceChildren(view.review());
+    byId("review-comment").value = view.comment;
+    this.open("review");
+    document.querySelector("#review [data-do=submit]").focus();
+  }
+
+  askSkip() {
+    byId("skip-reason").value = "";
+    this.open("skip");
+    document.querySelector("#skip [data-do=skip-now]").focus();
+  }
+
+  get skipReason() {
+    byId("skip").close();
+    return byId("skip-reason").value.trim();
+  }
+
+  /** The guideline at the very version of the task; each version is fetched once. */
+  async guideline(task) {
+    if (!task) return;
+    this.open("guideline");
+    const { number } = task.guideline_version;
+    const body = byId("guideline-body");
+    if (!this.guidelines.has(number)) {
+      body.textContent = gettext("Fetching the guideline…");
+      try {
+        const path = `/projects/${this.work.project}/guideline/${number}/`;
+        this.guidelines.set(number, await fragment(path));
+      } catch (problem) {
+        body.textContent = problem.message;
+        return;
+      }
+    }
+    body.innerHTML = this.guidelines.get(number);
+  }
+
+  sentToast(undoable, milliseconds) {
+    const toast = byId("toast");
+    toast.hidden = false;
+    toast.querySelector("span").textContent = undoable ? gettext("Label sent.") : gettext("Revision sent.");
+    toast.querySelector("button").hidden = !undoable;
+    clearTimeout(this.toastTimer);
+    this.toastTimer = setTimeout(() => this.hideToast(), undoable ? milliseconds : 3000);
+  }
+
+  hideToast() {
+    byId("toast").hidden = true;
+  }
+
+  signedOut() {
+    this.notice(gettext("You are signed out. Sign in again in another tab; your text stays here and is saved then."));
+  }
+
+  refusedLabel(item, problem, reopen) {
+    const box = byId("refused").content.cloneNode(true).firstElementChild;
+    box.querySelector("p").textContent = fill(gettext("A label was not taken: %(why)s"), { why: item.refused });
+    box.querySelector("button").addEventListener("click", () => {
+      box.remove();
+      reopen();
+    });
+    byId("troubles").append(box);
+    this.say(box.querySelector("p").textContent);
+  }
+
+  /** Two tabs wrote: show both texts and let the person choose. */
+  choose(view, draft, stored) {
+    const dialog = byId("stale");
+    byId("stale-mine").textContent = view.describe(draft.answer);
+    byId("stale-theirs").textContent = view.describe(stored.answer);
+    dialog.addEventListener("cancel", (event) => event.preventDefault());
+    const decide = (mine) => {
+      dialog.close();
+      draft.settle({ mine });
+      if (!mine) view.answer = stored.answer;
+    };
+    byId("keep-mine").onclick = () => decide(true);
+    byId("keep-theirs").onclick = () => decide(false);
+    if (!dialog.open) dialog.showModal();
+  }
+}

@@ -1,0 +1,334 @@
+/**
+ * The work page: takes a task, shows it as its kind wants, keeps what is written, sends it, and has the next
+ * one ready. What is typed is never only in this script: see `draft.js` and `outbox.js`.
+ */
+import { api } from "../js/api.js";
+import { duration, fill, gettext } from "../js/words.js";
+import { Draft } from "./draft.js";
+import { Effort } from "./effort.js";
+import { Kept } from "./kept.js";
+import { Keys } from "./keys.js";
+import { Outbox } from "./outbox.js";
+import { Panels } from "./panels.js";
+import { Retry } from "./retry.js";
+import { StateLine } from "./state_line.js";
+import "./rank.js";
+import "./write.js";
+
+const ELEMENTS = { rank: "rank-board", demonstrate: "demonstration-editor" };
+const HEARTBEAT = 60_000;
+const UNDO = 10_000;
+
+class Work {
+  constructor(main) {
+    this.main = main;
+    this.kinds = main.dataset.kinds ? main.dataset.kinds.split(" ") : Object.keys(ELEMENTS);
+    this.project = main.dataset.project;
+    this.kept = new Kept(document.body.dataset.user);
+    this.outbox = new Outbox({ kept: this.kept });
+    this.line = new StateLine(this.outbox);
+    this.panels = new Panels(this);
+    this.keys = new Keys({ key: (name) => this.key(name), submit: () => this.submit() });
+    this.again = new Retry(() => this.load());
+    this.ahead = [];
+    this.undoable = null;
+    this.watch();
+    this.load();
+  }
+
+  watch() {
+    document.addEventListener("click", ({ target }) => {
+      const button = target.closest("[data-do]");
+      if (button) this.act(button.dataset.do);
+    });
+    this.outbox.addEventListener("sent", ({ detail }) => this.sent(detail));
+    this.outbox.addEventListener("refused", ({ detail }) => this.refused(detail));
+    for (const name of ["tasks", "invalidated", "reload"]) {
+      document.addEventListener(`live:${name}`, () => this.newsOfQueue());
+    }
+    document.addEventListener("live:guideline", ({ detail }) => this.newGuideline(detail));
+    setInterval(() => this.beat(), HEARTBEAT);
+    document.addEventListener("visibilitychange", () => document.hidden || this.beat());
+    addEventListener("pagehide", () => this.rememberEffort());
+    addEventListener("beforeunload", (event) => {
+      if (this.draft?.unsafe || (this.outbox.waiting.length && !this.outbox.safe)) event.preventDefault();
+    });
+  }
+
+  act(name) {
+    const actions = {
+      submit: () => this.submit(),
+      review: () => this.review(),
+      skip: () => this.view && this.panels.askSkip(),
+      "skip-now": () => this.skip(),
+      undo: () => this.undo(),
+      guideline: () => this.panels.guideline(this.task),
+      keys: () => this.panels.open("keys"),
+      leave: () => this.leaveRevision(),
+      load: () => this.load(),
+    };
+    actions[name]?.();
+  }
+
+  key(name) {
+    const own = { g: "guideline", s: "skip", "?": "keys" }[name];
+    if (own) return () => this.act(own);
+    const special = this.view?.key(name);
+    if (special) return special;
+    if (name === "u" && this.undoable) return () => this.undo();
+    return name === "Enter" && this.view?.review ? () => this.review() : null;
+  }
+
+  /** Fetch a task and show it; where none waits or the server is away, say so and go on trying. */
+  async load() {
+    if (this.view) return;
+    if (this.loading) return;
+    this.loading = true;
+    this.panels.stage("loading");
+    try {
+      await this.outbox.drain();
+      const task = await api.post(`/api/projects/${this.project}/next/`, { kinds: this.kinds });
+      this.again.done();
+      if (task && this.outbox.waiting.some((item) => item.task.lease === task.lease)) this.again.later();
+      else if (task) this.show(task);
+      else this.nothing();
+    } catch (problem) {
+      this.panels.stage("away", problem);
+      this.again.later();
+    } finally {
+      this.loading = false;
+    }
+    if (this.view) this.fetchAhead();
+  }
+
+  nothing() {
+    this.panels.stage("nothing");
+    this.panels.refreshLeft();
+    clearTimeout(this.idle);
+    this.idle = setTimeout(() => this.load(), 30_000);
+  }
+
+  /** Put a task on screen, with `answer` where it is taken back, as a revision where `label` is given. */
+  show(task, { answer = null, label = null, notice = null } = {}) {
+    this.view?.remove();
+    this.task = task;
+    this.revising = label;
+    const held = this.outbox.refused.find((item) => item.task.id === task.id);
+    if (held) this.outbox.remove(held);
+    const view = document.createElement(ELEMENTS[task.kind]);
+    view.task = task;
+    this.view = view;
+    this.draft = new Draft({ task, kept: this.kept, onServer: !label });
+    this.draft.addEventListener("state", ({ detail }) => this.drafted(detail));
+    const start = answer ?? held?.answer ?? this.draft.answer;
+    if (start) view.answer = start;
+    if (answer ?? held?.answer) this.draft.change(view.answer);
+    view.addEventListener("change", () => this.changed());
+    view.addEventListener("say", ({ detail }) => this.panels.say(detail));
+    this.effort = new Effort(this.kept.get(`active:${task.lease}`) ?? 0);
+    this.effort.ontick = (seconds) => this.ticked(seconds);
+    this.line.fresh(task.draft);
+    this.panels.stage("task", view);
+    const lost = held && fill(gettext("The server did not take it: %(why)s"), { why: held.refused });
+    this.panels.notice(notice ?? lost ?? null, { revising: Boolean(label) });
+    this.panels.arrived(task, Boolean(label));
+  }
+
+  changed() {
+    this.draft.change(this.view.answer);
+    this.panels.progress(this.view);
+  }
+
+  drafted(detail) {
+    this.line.draft(detail);
+    if (detail.state === "stale") this.panels.choose(this.view, this.draft, detail.stored);
+    if (detail.state === "signed-out") this.panels.signedOut();
+  }
+
+  ticked(seconds) {
+    this.panels.effort(duration(seconds));
+    if (Math.floor(seconds) % 10 === 0) this.rememberEffort();
+  }
+
+  rememberEffort() {
+    if (this.view) this.kept.put(`active:${this.task.lease}`, Math.round(this.effort.seconds));
+  }
+
+  review() {
+    if (!this.view?.review) return;
+    if (this.view.lack) this.panels.lacking(this.view);
+    else this.panels.review(this.view);
+  }
+
+  /** Send what is on screen and go on to the next task at once; the outbox sees to its arrival. */
+  submit() {
+    if (!this.view) return;
+    if (this.view.lack) {
+      this.panels.lacking(this.view);
+      return;
+    }
+    this.panels.closeAll();
+    const { task, revising } = this;
+    const answer = this.view.answer;
+    const seconds = this.effort.stop();
+    // A draft that arrived after its label would come back as unfinished work.
+    const quiet = this.draft.close();
+    const item = this.outbox.add({ task, answer, activeSeconds: seconds, label: revising });
+    this.draft.forget();
+    this.kept.drop(`active:${task.lease}`);
+    this.undoable = this.lastSent = revising ? null : { item, label: null };
+    this.panels.sentToast(Boolean(this.undoable), UNDO);
+    clearTimeout(this.undoTimer);
+    this.undoTimer = setTimeout(() => (this.undoable = null), UNDO);
+    this.goOn();
+    quiet.then(() => this.outbox.drain()).then(() => this.fetchAhead());
+  }
+
+  goOn() {
+    this.view.remove();
+    this.view = null;
+    const next = this.ahead.shift();
+    if (next) this.show(next.task, next.how);
+    else this.load();
+  }
+
+  async fetchAhead() {
+    if (this.ahead.length || !this.view || this.outbox.waiting.length || this.fetching) return;
+    this.fetching = true;
+    try {
+      const body = { kinds: this.kinds, prefetch: true };
+      const task = await api.post(`/api/projects/${this.project}/next/`, body);
+      const known = [this.task, ...this.ahead.map((one) => one.task)];
+      if (task && !known.some((one) => one?.lease === task.lease)) this.ahead.push({ task, how: {} });
+    } catch {
+      // The next task is then fetched when it is wanted.
+    } finally {
+      this.fetching = false;
+    }
+  }
+
+  sent({ item, label }) {
+    if (this.lastSent?.item === item) this.lastSent.label = label.id;
+    this.panels.refreshLeft();
+  }
+
+  refused({ item, problem }) {
+    if (this.undoable?.item === item) this.undoable = null;
+    this.panels.refusedLabel(item, problem, () => this.reopen(item));
+    if (!this.view) this.load();
+  }
+
+  /** Back to a label that the server refused, with its text. */
+  reopen(item) {
+    this.putAside();
+    this.outbox.remove(item);
+    this.show(item.task, { answer: item.answer, label: item.label, notice: item.refused });
+  }
+
+  undo() {
+    if (this.view?.key("u")) this.view.undo();
+    else if (this.undoable) this.takeBack();
+  }
+
+  /** Undo a submit: a label that never left comes back as it was, a sent one is opened for revision. */
+  async takeBack() {
+    const { undoable } = this;
+    const { item } = undoable;
+    this.undoable = null;
+    this.panels.hideToast();
+    const label = this.outbox.takeBack(item) ? null : await this.arrived(undoable);
+    if (label === undefined) {
+      this.panels.notice(gettext("Your label is on its way, but the server does not answer. It cannot be undone now."));
+      return;
+    }
+    this.putAside();
+    this.show(item.task, { answer: item.answer, label });
+  }
+
+  /** The stored label's id, once the server has it; undefined where it cannot be reached. */
+  async arrived(undoable) {
+    await this.outbox.drain();
+    return undoable.label ?? undefined;
+  }
+
+  /** What is on screen waits its turn; its draft is kept. */
+  putAside() {
+    if (!this.view) return;
+    this.rememberEffort();
+    this.effort.stop();
+    this.draft.save();
+    this.draft.close();
+    if (!this.revising) {
+      const how = this.view.empty ? {} : { answer: this.view.answer };
+      this.ahead.unshift({ task: { ...this.task, draft: this.draft.stored }, how });
+    }
+    this.view.remove();
+    this.view = null;
+  }
+
+  leaveRevision() {
+    if (!this.revising) return;
+    this.draft.close();
+    this.draft.forget();
+    this.effort.stop();
+    this.panels.say(gettext("Your label stays as it was."));
+    this.goOn();
+  }
+
+  async skip() {
+    const { task } = this;
+    try {
+      await api.post(`/api/leases/${task.lease}/skip/`, { reason: this.panels.skipReason });
+    } catch (problem) {
+      if (problem.away || problem.signedOut) {
+        this.panels.notice(gettext("The server does not answer, so the task is still yours. Try again soon."));
+        return;
+      }
+      // Settled in another tab: going on is all there is to do.
+    }
+    await this.draft.close();
+    this.draft.forget();
+    this.kept.drop(`active:${task.lease}`);
+    this.effort.stop();
+    this.panels.say(gettext("Skipped. That never counts against you."));
+    this.panels.refreshLeft();
+    if (this.task === task) this.goOn();
+    this.fetchAhead();
+  }
+
+  /** Keep the leases of this task and of the one fetched ahead. */
+  async beat() {
+    if (!this.view || this.revising) return;
+    const { task } = this;
+    try {
+      await api.post(`/api/leases/${task.lease}/heartbeat/`, { active_seconds: Math.round(this.effort.seconds) });
+      for (const one of this.ahead) await api.post(`/api/leases/${one.task.lease}/heartbeat/`);
+    } catch (problem) {
+      if (problem.away || problem.signedOut || this.task !== task) return;
+      this.panels.notice(
+        gettext("This task ran out of time and went to somebody else. Send yours all the same: it is kept."),
+      );
+    }
+  }
+
+  /** Everybody hears the same news, so each page waits a moment of its own before it asks. */
+  newsOfQueue() {
+    this.news ??= setTimeout(
+      () => {
+        this.news = null;
+        this.panels.refreshLeft();
+        if (!this.view) this.load();
+      },
+      200 + Math.random() * 800,
+    );
+  }
+
+  newGuideline() {
+    // The task fetched ahead may have been issued anew under the new version.
+    this.ahead = this.ahead.filter((one) => one.how.answer);
+    this.panels.notice(gettext("A new version of the guideline was published. The next task follows it."));
+    this.fetchAhead();
+  }
+}
+
+new Work(document.querySelector("main.work"));

@@ -1,0 +1,18 @@
+"""Addresses of labeling: the labelers' pages, and its part of the API."""
+
+from django.urls import path
+
+from labeling import views
+
+app_name = "labeling"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("projects/<slug:slug>/work/", views.work, name="work"),
+    path("projects/<slug:slug>/work/<slug:kind>/", views.work, name="work"),
+    path("projects/<slug:slug>/left/", views.left, name="left"),
+    path("projects/<slug:slug>/preview/", views.preview, name="preview"),
+    path("projects/<slug:slug>/guideline/<int:number>/", views.drawer, name="drawer"),
+    path("account/tokens/", views.token_list, name="tokens"),
+    path("account/tokens/<int:pk>/revoke/", views.token_revoke, name="token_revoke"),
+]

@@ -1,0 +1,93 @@
+"""Labelers' pages: the desk, the work page, personal tokens. The tasks themselves come through the API."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from guidelines.models import GuidelineVersion
+from guidelines.render import body_html, markdown
+from labeling import answers, tokens
+from labeling.access import membership_of, project_context
+from labeling.desk import MOST_COUNTED, desk, waiting
+from labeling.models import ApiToken, Task
+from labeling.projects import labeler_for
+
+LONGEST_TOKEN_NAME = 80
+
+
+@login_required
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    return render(
+        request, "labeling/home.html", {"desk": desk(user=request.user, labeler=labeler_for(request.user))}
+    )
+
+
+@login_required
+@require_GET
+def work(request: HttpRequest, slug: str, kind: str = "") -> HttpResponse:
+    """The shell of the work page; ``kind`` narrows it to one kind of task."""
+    kind = kind or request.GET.get("kind", "")
+    if kind and kind not in Task.Kind.values:
+        raise Http404
+    membership = membership_of(user=request.user, slug=slug)
+    return render(request, "labeling/work.html", {**project_context(membership), "kind": kind})
+
+
+@login_required
+@require_GET
+def left(request: HttpRequest, slug: str) -> HttpResponse:
+    """How many tasks still wait for me, as the words that the work page shows."""
+    membership = membership_of(user=request.user, slug=slug)
+    kinds = [kind for kind in Task.Kind.values if kind in request.GET.getlist("kind", Task.Kind.values)]
+    labeler = labeler_for(request.user)
+    count = sum(waiting(project=membership.project, labeler=labeler, kind=kind) for kind in kinds)
+    return render(request, "labeling/left.html", {"count": count, "capped": count >= MOST_COUNTED})
+
+
+@login_required
+@require_GET
+@cache_control(private=True, max_age=3600)
+def drawer(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """One version of the project's guideline, to be read beside the task."""
+    project = membership_of(user=request.user, slug=slug).project
+    version = get_object_or_404(
+        GuidelineVersion.objects.select_related("guideline"), guideline=project.guideline_id, number=number
+    )
+    return render(request, "labeling/drawer.html", {"version": version, "body": body_html(version)})
+
+
+@login_required
+@require_POST
+def preview(request: HttpRequest, slug: str) -> HttpResponse:
+    """What a text looks like as Markdown; nothing is stored."""
+    membership_of(user=request.user, slug=slug)
+    return HttpResponse(markdown(request.POST.get("text", "")[: answers.MOST_BYTES]))
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def token_list(request: HttpRequest) -> HttpResponse:
+    """Personal tokens; a new one is shown in the answer to the POST that made it, and never again."""
+    context: dict[str, object] = {}
+    if request.method == "POST":
+        name = request.POST.get("name", "").strip()
+        if 0 < len(name) <= LONGEST_TOKEN_NAME:
+            context = {"made": tokens.issue(user=request.user, name=name), "name": name}
+        else:
+            context = {"refused": name[: LONGEST_TOKEN_NAME * 2], "longest": LONGEST_TOKEN_NAME}
+    context["tokens"] = ApiToken.objects.filter(user=request.user).order_by("-created_at")
+    response = render(request, "labeling/tokens.html", context, status=422 if "refused" in context else 200)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@login_required
+@require_POST
+def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
+    get_object_or_404(ApiToken, pk=pk, user=request.user).delete()
+    return redirect("labeling:tokens")
