@@ -47,7 +47,7 @@ class Command(command_line.Command):
         parser.add_argument("--dry-run", action="store_true", help="judge every row, store nothing")
 
     def perform(self, **options: Any) -> dict[str, Any]:
-        project, path = command_line.find_project(options["project"]), options["file"]
+        project, path = command_line.find_project(options["project"]), Path(options["file"])
         with path.open("rb") as file:
             rows = intake.read_rows(file, path.name, columns=dict(options["columns"]))
             batch = VERBS[options["kind"]](
