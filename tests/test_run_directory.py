@@ -10,7 +10,8 @@ import time
 import pytest
 
 from rlhf.trainers import knobs
-from rlhf.trainers.run_directory import BadRun, LockHeld, RunDirectory, execute
+from rlhf.trainers.command import execute
+from rlhf.trainers.run_directory import BadRun, LockHeld, RunDirectory
 from tests.runs import SFT, make_run, metrics, prompts
 
 
@@ -195,7 +196,7 @@ def test_trainer_dies_with_its_parent(tmp_path):
     (run.path / "control.json").write_text('{"pause": true}')
     script = (
         "import sys, time\n"
-        "from rlhf.trainers.run_directory import execute\n"
+        "from rlhf.trainers.command import execute\n"
         "train = lambda run: [print('up', flush=True), time.sleep(60)]\n"
         "execute(train, algorithm='ppo', arguments=sys.argv[1:])\n"
     )

@@ -30,8 +30,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models_zoo import chat, generate, load
 from rlhf.trainers import ppo_math
+from rlhf.trainers.command import execute
 from rlhf.trainers.knobs import Ppo
-from rlhf.trainers.run_directory import BadRun, RunDirectory, Stopped, execute
+from rlhf.trainers.run_directory import BadRun, RunDirectory, Stopped
 
 CHANGEABLE = (
     "kl",

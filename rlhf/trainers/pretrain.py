@@ -15,8 +15,9 @@ from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments
 
 from models_zoo import load, store
 from rlhf.trainers import callback
+from rlhf.trainers.command import execute
 from rlhf.trainers.knobs import Pretrain
-from rlhf.trainers.run_directory import BadRun, RunDirectory, execute
+from rlhf.trainers.run_directory import BadRun, RunDirectory
 
 
 def train(run: RunDirectory) -> None:

@@ -29,8 +29,9 @@ from trl import RewardConfig, RewardTrainer
 from models_zoo import chat, generate, load
 from rlhf.trainers import callback
 from rlhf.trainers.adapter import lora, whole
+from rlhf.trainers.command import execute
 from rlhf.trainers.knobs import Reward
-from rlhf.trainers.run_directory import BadRun, RunDirectory, Stopped, execute
+from rlhf.trainers.run_directory import BadRun, RunDirectory, Stopped
 
 FEW = 200
 """Up to so many rankings the agreement is cross-validated."""

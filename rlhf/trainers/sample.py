@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from models_zoo import chat, generate, load
+from rlhf.trainers.command import execute
 from rlhf.trainers.knobs import Sample
-from rlhf.trainers.run_directory import BadRun, RunDirectory, Stopped, execute
+from rlhf.trainers.run_directory import BadRun, RunDirectory, Stopped
 
 
 def train(run: RunDirectory) -> None:

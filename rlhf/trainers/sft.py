@@ -16,8 +16,9 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from models_zoo import load
 from rlhf.trainers import callback
 from rlhf.trainers.adapter import lora, whole
+from rlhf.trainers.command import execute
 from rlhf.trainers.knobs import Sft
-from rlhf.trainers.run_directory import BadRun, RunDirectory, execute
+from rlhf.trainers.run_directory import BadRun, RunDirectory
 
 
 class WeightedCollator(DataCollatorForLanguageModeling):
