@@ -104,9 +104,7 @@ class Run(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     config = models.JSONField(default=dict, help_text="as written to config.json")
     code_version = models.CharField(max_length=80, blank=True)
-    dataset = models.ForeignKey(
-        Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="runs"
-    )
+    dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="runs")
     output = models.OneToOneField(
         Checkpoint, null=True, blank=True, on_delete=models.PROTECT, related_name="made_by"
     )
@@ -178,6 +176,7 @@ class RoundStep(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    knobs = models.JSONField(default=dict, blank=True, help_text="over the project's, for this time only")
     detail = models.TextField(blank=True, help_text="what came of it, in a sentence")
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)

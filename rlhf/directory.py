@@ -1,0 +1,127 @@
+"""Write a run directory: configuration, inputs linked relatively, data with its manifest.
+
+What goes in is checked here; `rlhf.trainers.run_directory` reads it on the other side, without Django.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from models_zoo.models import Checkpoint
+from rlhf.trainers import run_directory
+
+
+def write(
+    *,
+    folder: Path,
+    algorithm: str,
+    seed: int,
+    knobs: Mapping[str, Any],
+    inputs: Mapping[str, Checkpoint],
+    data: Mapping[str, Iterable[Mapping[str, Any]]],
+    manifest: Mapping[str, Any],
+    version: str,
+) -> dict[str, Any]:
+    """Write ``folder`` whole or not at all, and return what stands in its config.json.
+
+    Args:
+        inputs: a checkpoint for each role; linked, so that a copy with links followed runs elsewhere.
+        data: rows for each name, ``train`` and perhaps ``heldout``; streamed.
+        manifest: what the rows were made from; the files' row counts and digests are added.
+
+    Raises:
+        OSError: the folder cannot be written (full disk, no permission, an input's files are gone).
+    """
+    aside = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        (aside / "inputs").mkdir(parents=True)
+        (aside / "data").mkdir()
+        files = {name: _write_rows(aside / "data" / f"{name}.jsonl", rows) for name, rows in data.items()}
+        config = {
+            "algorithm": algorithm,
+            "seed": seed,
+            "knobs": dict(knobs),
+            "inputs": {role: _link(aside, role, checkpoint) for role, checkpoint in inputs.items()},
+            "data": {name: f"data/{name}.jsonl" for name in files},
+            "versions": {"tutelage": version, **run_directory.versions()},
+        }
+        _write_json(aside / "data" / "manifest.json", {**manifest, "files": files})
+        _write_json(aside / "config.json", config)
+        aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return config
+
+
+def locked(folder: Path) -> bool:
+    """Whether a living process trains in ``folder`` now."""
+    try:
+        with (folder / "lock").open() as held:
+            fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def control(folder: Path, **asked: Any) -> None:
+    """Change what control.json asks of the trainer; None takes a request back. Raises OSError."""
+    file = folder / "control.json"
+    try:
+        standing = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        standing = {}
+    _write_json(file, {key: value for key, value in {**standing, **asked}.items() if value is not None})
+
+
+def read(folder: Path, name: str) -> dict[str, Any]:
+    """An object of the directory (``progress.json``, ``result.json``), empty where absent or half written."""
+    try:
+        found = json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def complaint(error: OSError) -> str:
+    """A failed write in one line, with the mend."""
+    reason = error.strerror or str(error)
+    mend = "free some space and try again" if error.errno == errno.ENOSPC else "mend that and try again"
+    return f"{error.filename or 'the run directory'}: {reason}; {mend}"
+
+
+def _link(aside: Path, role: str, checkpoint: Checkpoint) -> dict[str, str]:
+    if not checkpoint.path.is_dir():
+        raise FileNotFoundError(
+            errno.ENOENT, f"the files of checkpoint {checkpoint.name} are gone", str(checkpoint.path)
+        )
+    link = aside / "inputs" / role
+    link.symlink_to(os.path.relpath(checkpoint.path, link.parent))
+    return {"path": f"inputs/{role}", "digest": checkpoint.digest}
+
+
+def _write_rows(file: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    whole, count = hashlib.sha256(), 0
+    with file.open("wb") as stream:
+        for row in rows:
+            line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+            stream.write(line)
+            whole.update(line)
+            count += 1
+    return {"rows": count, "digest": f"sha256:{whole.hexdigest()}"}
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    aside = file.with_name(f"{file.name}.tmp")
+    aside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.replace(file)
