@@ -84,8 +84,27 @@ document.addEventListener("submit", (event) => {
   if (event.target.matches("[data-sign-out]")) forget(event);
 });
 
-for (const time of document.querySelectorAll("time[datetime]")) {
-  const date = new Date(time.dateTime);
-  if (!Number.isNaN(date.valueOf())) time.title = date.toLocaleString();
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3600],
+  ["minute", 60],
+  ["second", 1],
+];
+
+/** `<time datetime>`: the reader's own clock as the title, and with `data-ago` how long ago as the text. */
+function dressTimes(root = document) {
+  const ago = new Intl.RelativeTimeFormat(document.documentElement.lang || "en", { numeric: "auto" });
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    const date = new Date(time.dateTime);
+    if (Number.isNaN(date.valueOf())) continue;
+    time.title = date.toLocaleString();
+    if (time.dataset.ago === undefined) continue;
+    const seconds = Math.min(0, (date - Date.now()) / 1000);
+    const [unit, size] = UNITS.find(([, size]) => -seconds >= size) ?? UNITS.at(-1);
+    time.textContent = ago.format(Math.ceil(seconds / size), unit);
+  }
 }
+
+document.addEventListener("htmx:afterSwap", () => dressTimes());
+dressTimes();
 paintSwitch();

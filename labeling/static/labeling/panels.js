@@ -11,7 +11,8 @@ export class Panels {
     byId("review-comment")?.addEventListener("input", ({ target }) => {
       if (work.view) work.view.comment = target.value;
     });
-    byId("keys-on").checked = true;
+    byId("keys-on").checked = work.keys.on;
+    work.outbox.addEventListener("change", () => this.paintToast(work.outbox));
     byId("keys-on").addEventListener("change", ({ target }) => work.keys.switch(target.checked));
   }
 
@@ -44,7 +45,7 @@ export class Panels {
   }
 
   guidelineTag(task) {
-    const text = fill(gettext("Guideline, version %(n)s"), { n: task.guideline_version.number });
+    const text = fill(gettext("version %(n)s"), { n: task.guideline_version.number });
     byId("guideline-words").textContent = text;
   }
 
@@ -142,13 +143,24 @@ export class Panels {
     body.innerHTML = this.guidelines.get(number);
   }
 
+  /** Where the label just submitted is, for as long as it can be undone. */
   sentToast(undoable, milliseconds) {
     const toast = byId("toast");
     toast.hidden = false;
-    toast.querySelector("span").textContent = undoable ? gettext("Label sent.") : gettext("Revision sent.");
     toast.querySelector("button").hidden = !undoable;
+    this.paintToast(this.work.outbox);
     clearTimeout(this.toastTimer);
     this.toastTimer = setTimeout(() => this.hideToast(), undoable ? milliseconds : 3000);
+  }
+
+  paintToast({ waiting, trouble }) {
+    const text = !waiting.length
+      ? gettext("Label sent.")
+      : trouble
+        ? gettext("Kept here until the server is back.")
+        : gettext("Sending the label…");
+    const line = document.querySelector("#toast span");
+    if (line.textContent !== text) line.textContent = text;
   }
 
   hideToast() {

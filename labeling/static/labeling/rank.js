@@ -241,7 +241,10 @@ export class RankBoard extends HTMLElement {
     const nth = document.createElement("b");
     nth.className = "num";
     nth.textContent = at + 1;
-    item.append(nth, ...this.#inOrder(tier).map((id) => this.#chips.get(id)));
+    const chips = document.createElement("span");
+    chips.className = "tier-chips";
+    chips.append(...this.#inOrder(tier).map((id) => this.#chips.get(id)));
+    item.append(nth, chips);
     return item;
   }
 

@@ -27,8 +27,8 @@ class Work {
     this.kept = new Kept(document.body.dataset.user);
     this.outbox = new Outbox({ kept: this.kept });
     this.line = new StateLine(this.outbox);
-    this.panels = new Panels(this);
     this.keys = new Keys({ key: (name) => this.key(name), submit: () => this.submit() });
+    this.panels = new Panels(this);
     this.again = new Retry(() => this.load());
     this.ahead = [];
     this.undoable = null;
