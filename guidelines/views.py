@@ -1,0 +1,130 @@
+"""Pages of a guideline: read any version, see what changed, publish the next one."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from guidelines import changes, publish, readers
+from guidelines.models import GuidelineVersion
+from guidelines.render import body_html, markdown
+
+LONGEST = 200_000
+
+
+@require_safe
+@login_required
+def guideline(request: HttpRequest, slug: str) -> HttpResponse:
+    """The newest version."""
+    reading = readers.read(user=request.user, slug=slug)
+    return _version(request, reading, reading.guideline.current)
+
+
+@require_safe
+@login_required
+def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    reading = readers.read(user=request.user, slug=slug)
+    return _version(request, reading, get_object_or_404(reading.guideline.versions, number=number))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@login_required
+def edit(request: HttpRequest, slug: str) -> HttpResponse:
+    """Write the next version; publishing lists its effects before the click and after it."""
+    reading = readers.read(user=request.user, slug=slug)
+    if not reading.may_publish:
+        raise PermissionDenied(_("Only those who manage every project under this guideline may publish it."))
+    current = reading.guideline.current
+    body, note = (current.body if current else ""), ""
+    error: publish.GuidelineError | None = None
+    if request.method == "POST":
+        body = request.POST.get("body", "").replace("\r\n", "\n")
+        note = request.POST.get("note", "")
+        try:
+            _check(current, body=body, note=note, based_on=request.POST.get("based_on", ""))
+            published, done = publish.publish(
+                guideline=reading.guideline,
+                body=body,
+                criteria=current.criteria if current else [],
+                note=note,
+                author=request.user,
+            )
+        except publish.GuidelineError as refused:
+            error = refused
+        else:
+            said = _("Version %(n)s is published.") % {"n": published.number}
+            messages.success(request, " ".join([said, *done]))
+            return redirect("guidelines:guideline", slug=slug)
+    return render(
+        request,
+        "guidelines/edit.html",
+        {
+            **_context(reading),
+            "current": current,
+            "body": body,
+            "note": note,
+            "error": error,
+            "preview": markdown(body) if "\x00" not in body else "",
+            "effects": publish.preview(reading.guideline),
+        },
+        status=422 if error else 200,
+    )
+
+
+@require_POST
+@login_required
+def preview(request: HttpRequest, slug: str) -> HttpResponse:
+    """A text as readers would see it; nothing is stored."""
+    readers.read(user=request.user, slug=slug)
+    return HttpResponse(markdown(request.POST.get("body", "")[:LONGEST]))
+
+
+def _check(current: GuidelineVersion | None, *, body: str, note: str, based_on: str) -> None:
+    """Refuse what cannot be stored, and a text that was written upon an older version than the newest."""
+    if "\x00" in body + note:
+        raise publish.GuidelineError("body", _("The text holds a NUL character. Remove it."))
+    if len(body) > LONGEST:
+        raise publish.GuidelineError(
+            "body", _("The text is longer than %(n)s characters. Shorten it.") % {"n": LONGEST}
+        )
+    if len(note) > 300:
+        raise publish.GuidelineError("note", _("The note is longer than 300 characters. Shorten it."))
+    if current and based_on != str(current.number):
+        raise publish.GuidelineError(
+            "body",
+            _("Version %(n)s was published while you wrote. Take its changes over, then publish.")
+            % {"n": current.number},
+        )
+
+
+def _version(request: HttpRequest, reading: readers.Reading, shown: GuidelineVersion | None) -> HttpResponse:
+    if shown is None:
+        raise Http404
+    versions = list(reading.guideline.versions.order_by("-number").select_related("author").defer("body"))
+    before = reading.guideline.versions.filter(number=shown.number - 1).first()
+    return render(
+        request,
+        "guidelines/version.html",
+        {
+            **_context(reading),
+            "version": shown,
+            "body": body_html(shown),
+            "versions": versions,
+            "newest": versions[0].number,
+            "changes": changes.lines(before.body, shown.body) if before else [],
+        },
+    )
+
+
+def _context(reading: readers.Reading) -> dict[str, object]:
+    return {
+        "guideline": reading.guideline,
+        "project": reading.project,
+        "membership": reading.membership,
+        "may_publish": reading.may_publish,
+    }

@@ -1,0 +1,45 @@
+"""The same held-out prompts answered by two checkpoints, to be read side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from labeling.models import Completion, Project, Prompt, Split
+from models_zoo.models import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One prompt with both answers."""
+
+    prompt: Prompt
+    before: Completion
+    after: Completion
+
+
+def pairs(
+    *, project: Project, before: Checkpoint | None, after: Checkpoint | None, first: int = 0, most: int = 6
+) -> list[Pair]:
+    """Held-out prompts that both checkpoints answered, one answer each, in a fixed order; two queries.
+
+    Empty where a checkpoint is missing or has answered none of them.
+    """
+    if before is None or after is None or before == after:
+        return []
+    answered = _answers(project, before).filter(prompt=OuterRef("prompt"))
+    later = list(_answers(project, after).filter(Exists(answered))[first : first + most])
+    earlier = _answers(project, before).filter(prompt__in=[answer.prompt_id for answer in later])
+    by_prompt = {answer.prompt_id: answer for answer in earlier}
+    return [Pair(answer.prompt, by_prompt[answer.prompt_id], answer) for answer in later]
+
+
+def _answers(project: Project, checkpoint: Checkpoint) -> QuerySet[Completion]:
+    """A checkpoint's first answer to each of the project's held-out prompts."""
+    return (
+        Completion.objects.filter(checkpoint=checkpoint, prompt__project=project, prompt__split=Split.HELDOUT)
+        .select_related("prompt")
+        .order_by("prompt", "seed", "index")
+        .distinct("prompt")
+    )
