@@ -143,7 +143,7 @@ def pages(project: Project, turn: Round) -> dict[str, str]:
     """Address of each page, by who may open it."""
     made = turn.checkpoint_after
     return {
-        "/projects/{}/".format(project.slug): "member",
+        f"/projects/{project.slug}/": "member",
         reverse("guidelines:guideline", args=[project.guideline.slug]): "member",
         reverse("guidelines:version", args=[project.guideline.slug, 1]): "member",
         reverse("guidelines:edit", args=[project.guideline.slug]): "manager",
