@@ -10,12 +10,12 @@ import contextlib
 import fcntl
 import ipaddress
 import os
+import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -31,6 +31,23 @@ LONGEST_WAIT = 30.0
 
 class CannotStart(RuntimeError):
     """Why nothing was started, in one line."""
+
+
+class StopRequest:
+    """Whether a signal asked us to end; its handler only writes to a pipe, so that two at once are safe."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def within(self, seconds: float) -> bool:
+        return bool(select.select([self._read], [], [], seconds)[0])
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write, b"!")
 
 
 @dataclass
@@ -75,13 +92,7 @@ def main() -> int:
     )
     parser.parse_args()
     host = os.environ.get("HOST", "127.0.0.1")
-    stopping = threading.Event()
-
-    def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, ask_to_stop)
+    stop = StopRequest()
     try:
         port = _port()
         # The demo's passwords are public, so they exist only where no other machine can reach them.
@@ -92,7 +103,7 @@ def main() -> int:
             _check_free(host, port)
             with _database(home):
                 accounts = _prepare()
-                return _supervise(host, port, home, accounts, stopping)
+                return _supervise(host, port, home, accounts, stop)
     except CannotStart as reason:
         print(f"tutelage: {reason}", file=sys.stderr)
         return 1
@@ -195,7 +206,7 @@ def _prepare() -> str:
     return said.getvalue()
 
 
-def _supervise(host: str, port: int, home: Path, accounts: str, stopping: threading.Event) -> int:
+def _supervise(host: str, port: int, home: Path, accounts: str, stop: StopRequest) -> int:
     """Keep web server, worker and Postgres alive until asked to stop; 1 where the web server cannot live."""
     serve = ["-m", "uvicorn", "deploy.asgi:application", "--host", host, "--port", str(port)]
     quiet = ["--lifespan", "off", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
@@ -205,7 +216,7 @@ def _supervise(host: str, port: int, home: Path, accounts: str, stopping: thread
         worker.start()
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         greeted = False
-        while not stopping.wait(0.1 if not greeted else 1.0):
+        while not stop.within(0.1 if not greeted else 1.0):
             if web.ended():
                 print("tutelage: the web server ended; its last lines above say why", file=sys.stderr)
                 return 1

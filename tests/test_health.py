@@ -205,3 +205,9 @@ def test_web_process_stays_small():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+@pytest.mark.browser
+def test_api_docs_obey_the_policy(page):
+    page.goto("/api/docs/")
+    page.wait_for_selector(".swagger-ui .info .title")
