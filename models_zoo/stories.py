@@ -184,8 +184,8 @@ def document(rng: random.Random) -> str:
 
 def story(rng: random.Random, animal: str, thing: str, tone: Tone | None = None) -> str:
     """A story about the pair; with no tone asked for, middle and ending mostly but not always agree."""
-    middle = tone or rng.choice(TONES)
-    ending = tone or (middle if rng.random() < 0.6 else rng.choice(TONES))
+    middle: Tone = rng.choice(TONES) if tone is None else tone
+    ending: Tone = middle if tone is not None or rng.random() < 0.6 else rng.choice(TONES)
     parts = [rng.choice(OPENINGS)]
     if rng.random() < 0.35:
         parts.append(rng.choice(PROBLEMS))

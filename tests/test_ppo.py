@@ -193,7 +193,7 @@ def test_stop_keeps_a_checkpoint(tmp_path):
     assert [each.name for each in (run.path / "checkpoints").iterdir()] == ["step-00000001"]
     (run.path / "control.json").write_text('{"knobs": {"kl": 0.5}}')
     train(RunDirectory(run.path))
-    assert [line["kl_coefficient"] for line in metrics(run)] == [0.05, 0.5, 0.5]
+    assert [line["kl_coefficient"] for line in metrics(run)] == [0.1, 0.5, 0.5]
 
 
 def test_kl_stop_ends_training(tmp_path):

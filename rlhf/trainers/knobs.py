@@ -102,7 +102,7 @@ class Reward:
 class Ppo:
     """Proximal policy optimisation against a reward model, held near the reference by a KL penalty."""
 
-    updates: int = 40
+    updates: int = 32
     rollouts: int = 64
     """Answers an update."""
     epochs: int = 2
@@ -121,7 +121,7 @@ class Ppo:
     """How far a value counts from the one at rollout; 0 does not clip."""
     discount: float = 1.0
     gae_lambda: float = 0.95
-    kl: float = 0.05
+    kl: float = 0.1
     """Penalty a token and nat of KL to the reference."""
     kl_target: float = 0.0
     """KL a sequence that the penalty is steered to; 0 keeps the penalty fixed."""

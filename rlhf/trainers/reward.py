@@ -72,6 +72,7 @@ class GroupedRewardTrainer(RewardTrainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW with a rate of its own for the head."""
+        self.optimizer: torch.optim.Optimizer | None
         if self.optimizer is None:
             named = [(name, each) for name, each in self.model.named_parameters() if each.requires_grad]
             groups = [
