@@ -41,7 +41,7 @@ def announce(*, project: Project, event: str, **reference: Any) -> Event:
     `reference` holds ids and small numbers, never texts; `ValueError` where it exceeds a notice's size. Call
     it last: until the transaction ends, whoever else announces in this project waits.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         # Numbers must become visible in their order, or "since N" would miss one that commits late.
         cursor.execute("select pg_advisory_xact_lock(%s, %s)", [LOCKS, project.pk])
         row = Event.objects.create(project=project, kind=event, reference=reference)
