@@ -216,6 +216,7 @@ def _list(dataset: Dataset, ids: Iterator[int], *, weights: dict[int, float]) ->
 
 def _chosen(*, project: Project, kind: str, asked: Row) -> QuerySet[Any]:
     since = {"since": datetime.fromisoformat(asked["since"])} if "since" in asked else {}
+    chosen: QuerySet[Any]
     if kind == Dataset.Kind.PROMPTS:
         chosen = Prompt.objects.filter(project=project)
         lookups = {

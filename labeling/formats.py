@@ -10,18 +10,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from asgiref.sync import sync_to_async
 
 if TYPE_CHECKING:
     import pyarrow
 
 FORMATS = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
 ROW_GROUP = 1000
+# A server pays for every piece it sends: lines leave together.
+PIECE_BYTES = 64 * 1024
 
 
 class FormatError(ValueError):
@@ -33,14 +34,14 @@ class FormatError(ValueError):
 
 
 def encode(rows: Iterable[Mapping[str, Any]], *, form: str, format: str) -> Iterator[bytes]:
-    """Yield a file of ``rows`` in pieces; at most one row group of them is in memory.
+    """Yield a file of ``rows`` in pieces; one row group, or one piece, is in memory at a time.
 
     Raises:
         FormatError: ``format`` is neither jsonl nor parquet, or ``form`` has no schema.
     """
     if format not in FORMATS:
         raise FormatError("format", f"Must be one of {', '.join(FORMATS)}.")
-    return map(line, rows) if format == "jsonl" else _parquet(rows, schema(form))
+    return _jsonl(rows) if format == "jsonl" else _parquet(rows, schema(form))
 
 
 def line(row: Mapping[str, Any]) -> bytes:
@@ -91,24 +92,6 @@ def schema(form: str) -> pyarrow.Schema:
     return pa.schema(fields[form])
 
 
-async def stream(pieces: Iterator[bytes], *, least: int = 64 * 1024) -> AsyncIterator[bytes]:
-    """Yield ``pieces`` to an asynchronous server, gathered to ``least`` bytes, as fast as it takes them.
-
-    Given a plain iterator, Django under ASGI would read it to its end before sending the first byte.
-    """
-
-    def gather() -> bytes:
-        gathered = bytearray()
-        for piece in pieces:
-            gathered += piece
-            if len(gathered) >= least:
-                break
-        return bytes(gathered)
-
-    while part := await sync_to_async(gather)():
-        yield part
-
-
 class _Sink:
     """What Parquet is written into; the pieces are taken out as they come."""
 
@@ -128,6 +111,17 @@ class _Sink:
     def taken(self) -> bytes:
         pieces, self.pieces = self.pieces, []
         return b"".join(pieces)
+
+
+def _jsonl(rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    piece = bytearray()
+    for row in rows:
+        piece += line(row)
+        if len(piece) >= PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
 
 
 def _parquet(rows: Iterable[Mapping[str, Any]], schema: pyarrow.Schema) -> Iterator[bytes]:

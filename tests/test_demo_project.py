@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db.models import Count
 
+from guidelines import render
 from guidelines.models import Guideline
 from labeling import dataset, demo_accounts, queue
 from labeling.models import Annotation, ApiToken, Completion, Labeler, Lease, Project, Prompt, Task
@@ -43,7 +44,7 @@ def test_ensure():
     assert {tuple(each.refused) for each in project.imports.all()} == {()}
     round = loop.current_round(project)
     assert (round.number, round.kind, round.label_target) == (1, Round.Kind.PREFERENCES, 15)
-    assert "bedtime" in project.guideline.current.body
+    assert "<table>" in render.body_html(project.guideline.current)
 
 
 def test_checkpoints_have_their_lineage():

@@ -1,6 +1,5 @@
 """The exported files, as their readers take them: pyarrow, datasets and TRL."""
 
-import asyncio
 import io
 
 import orjson
@@ -66,6 +65,7 @@ def test_empty():
 @pytest.mark.parametrize("format", formats.FORMATS)
 def test_rows_are_drawn_as_they_are_written(format, monkeypatch):
     monkeypatch.setattr(formats, "ROW_GROUP", 2)
+    monkeypatch.setattr(formats, "PIECE_BYTES", 1)
     drawn = []
     rows = (drawn.append(at) or ROWS["sft"] for at in range(100))
     next(formats.encode(rows, form="sft", format=format))
@@ -77,24 +77,6 @@ def test_refused(field, asked):
     with pytest.raises(formats.FormatError) as caught:
         formats.encode([], **({"form": "sft", "format": "parquet"} | asked))
     assert caught.value.field == field
-
-
-def test_stream_waits_for_its_client():
-    drawn = []
-
-    async def first():
-        pieces = (drawn.append(at) or b"x" * 10 for at in range(100))
-        return await anext(formats.stream(pieces, least=25))
-
-    assert asyncio.run(first()) == b"x" * 30
-    assert len(drawn) == 3
-
-
-def test_stream_ends():
-    async def whole():
-        return [part async for part in formats.stream(iter([b"ab", b"c"]), least=2)]
-
-    assert asyncio.run(whole()) == [b"ab", b"c"]
 
 
 @pytest.mark.parametrize("format", formats.FORMATS)

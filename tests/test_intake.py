@@ -2,7 +2,9 @@
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from django.db import connection
@@ -225,6 +227,25 @@ def test_nothing_is_half_stored(monkeypatch):
         intake.import_demonstrations(project=project, rows=broken(), source="here")
     for kept in (Import, Prompt, Task, Annotation, Labeler):
         assert not kept.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_imports_at_once(monkeypatch):
+    project = new_project()
+    monkeypatch.setattr(intake, "CHUNK", 20)
+    start = Barrier(2)
+
+    def take_in(_):
+        try:
+            start.wait()
+            rows = ({"prompt": str(at), "completion": "x"} for at in range(100))
+            return intake.import_demonstrations(project=project, rows=rows, source="here").accepted
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(take_in, range(2))) == [0, 100]
+    assert (Prompt.objects.count(), Annotation.objects.count()) == (100, 100)
 
 
 def test_rows_are_stored_in_bulk(project):
