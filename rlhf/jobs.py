@@ -62,6 +62,10 @@ class RunError(ValueError):
         self.field = field
 
 
+class NotNow(RunError):
+    """The run's state does not allow it."""
+
+
 class RunBusy(Exception):
     """Another living process trains in this run's directory; ask again later."""
 
@@ -95,7 +99,9 @@ def create_run(
     try:
         trainer_knobs.read(algorithm, dict(knobs or {}))
     except ValueError as error:
-        raise RunError(str(error).split(" ")[0].rstrip(":"), str(error)) from error
+        # The message begins with the field: "knobs.epochs must be above 0", "algorithm: 'dpo' is unknown; …".
+        field, _, message = str(error).partition(" ")
+        raise RunError(field.rstrip(":"), message) from error
     if (dataset is None) == (rows is None):
         raise RunError("dataset", f"{algorithm} trains on a dataset or on rows: give one of the two")
     if dataset is not None and dataset.size == 0:
@@ -186,12 +192,13 @@ def stop(run: Run, *, user: Any = None) -> Run:
     """Ask a run to stop; a running one writes a checkpoint first and can be resumed.
 
     Raises:
-        RunError: it is settled already, or its directory cannot be written.
+        NotNow: it is settled already.
+        RunError: its directory cannot be written.
     """
     with transaction.atomic():
         run = Run.objects.select_for_update(of=("self",)).select_related("project").get(pk=run.pk)
         if run.state not in OPEN:
-            raise RunError("state", f"The run is {run.get_state_display()} already.")
+            raise NotNow("state", f"The run is {run.get_state_display()} already.")
         if run.state == Run.State.QUEUED:
             return _settle(run, Run.State.STOPPED)
     try:
@@ -205,12 +212,13 @@ def resume(run: Run) -> Run:
     """Queue a stopped or failed run again; it goes on from its newest checkpoint.
 
     Raises:
-        RunError: it is neither, or its directory cannot be written.
+        NotNow: it is neither.
+        RunError: its directory cannot be written.
     """
     with transaction.atomic():
         run = Run.objects.select_for_update(of=("self",)).select_related("project").get(pk=run.pk)
         if run.state not in (Run.State.STOPPED, Run.State.FAILED):
-            raise RunError(
+            raise NotNow(
                 "state", f"The run is {run.get_state_display()}; only a stopped or failed one resumes."
             )
         try:

@@ -40,6 +40,10 @@ class LoopError(ValueError):
         self.field = field
 
 
+class NotNow(LoopError):
+    """The round's state, or another round that trains, does not allow it."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a round's labels are."""
@@ -119,21 +123,21 @@ def start(round: Round, *, user: Any = None, force: bool = False) -> Round:
     was stopped for that goes on from there.
 
     Raises:
-        LoopError: another round of the project trains, this one does not gather labels, or something to
-            start from is missing.
+        NotNow: another round of the project trains, or this one does not gather labels.
+        LoopError: labels or a checkpoint to start from are missing.
     """
     if force and round.state == Round.State.STOPPED:
         return restart(round, force=True)
     with _one_at_a_time(round), transaction.atomic():
         round = _lock(round.pk)
         if round.state != Round.State.LABELING:
-            raise LoopError(
+            raise NotNow(
                 "state",
                 f"Round {round.number} is {round.get_state_display()}; only one that gathers labels starts.",
             )
         project = round.project
         if training := training_round(project):
-            raise LoopError("project", _busy(training))
+            raise NotNow("project", _busy(training))
         _check_start(round)
         round.state, round.forced = Round.State.TRAINING, force
         round.guideline_version = project.guideline.current
@@ -183,15 +187,16 @@ def restart(
     """Do a step and all after it again, by default the first that is not done; ``knobs`` hold for that step.
 
     Raises:
-        LoopError: the round is labeling, training or decided, has no such step, or another round trains.
+        NotNow: the round is labeling, training or decided, or another one trains.
+        LoopError: it has no such step.
     """
     with _one_at_a_time(round), transaction.atomic():
         round = _lock(round.pk)
         if round.state not in (Round.State.STOPPED, Round.State.DONE):
             mend = "Stop its run first." if round.state == Round.State.TRAINING else "Start it."
-            raise LoopError("state", f"Round {round.number} is {round.get_state_display()}. {mend}")
+            raise NotNow("state", f"Round {round.number} is {round.get_state_display()}. {mend}")
         if round.decision:
-            raise LoopError(
+            raise NotNow(
                 "state", f"Round {round.number} was {round.get_decision_display()}. Start a new round."
             )
         names = list(round.steps.values_list("name", flat=True))
@@ -256,13 +261,13 @@ def promote(round: Round, user: Any = None, reason: str = "") -> Round:
     """Make the round's checkpoint the project's current one, by hand; shown as ungated.
 
     Raises:
-        LoopError: the round has no checkpoint yet, or was decided otherwise.
+        NotNow: the round has no checkpoint yet, or was decided otherwise.
     """
     return _decide(round, Round.Decision.PROMOTED, user=user, reason=reason)
 
 
 def refuse(round: Round, user: Any = None, reason: str = "") -> Round:
-    """Keep the current checkpoint. Raises LoopError as `promote` does."""
+    """Keep the current checkpoint. Raises NotNow as `promote` does."""
     return _decide(round, Round.Decision.REFUSED, user=user, reason=reason)
 
 
@@ -328,12 +333,12 @@ def _decide(round: Round, decision: Round.Decision, *, user: Any = None, reason:
         if round.decision == decision:
             return round
         if round.state != Round.State.DONE or round.checkpoint_after is None:
-            raise LoopError(
+            raise NotNow(
                 "state",
                 f"Round {round.number} is {round.get_state_display()}: it has no checkpoint to decide on.",
             )
         if round.decision:
-            raise LoopError("state", f"Round {round.number} was {round.get_decision_display()} already.")
+            raise NotNow("state", f"Round {round.number} was {round.get_decision_display()} already.")
         round.decision, round.decided_by, round.reason = decision, user, reason
         round.save(update_fields=["decision", "decided_by", "reason"])
         if decision == Round.Decision.PROMOTED:
@@ -398,7 +403,7 @@ def _one_at_a_time(round: Round) -> Iterator[None]:
         if "one_training_round_a_project" not in str(error):
             raise
         training = training_round(round.project)
-        raise LoopError("project", _busy(training) if training else "Another round just started.") from error
+        raise NotNow("project", _busy(training) if training else "Another round just started.") from error
 
 
 def _announce(round: Round, step: RoundStep | None = None) -> None:

@@ -1,11 +1,12 @@
 """Pages of the loop: project home, rounds, runs, checkpoints, datasets."""
 
-from django.urls import path
+from django.urls import include, path
 
 from rlhf import views
 
 app_name = "rlhf"
 urlpatterns = [
+    path("api/", include("rlhf.api_urls")),
     path("projects/<slug:slug>/", views.project, name="project"),
     path("projects/<slug:slug>/auto-start/", views.auto_start, name="auto_start"),
     path("projects/<slug:slug>/rounds/", views.rounds, name="rounds"),

@@ -9,10 +9,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
-from conftest import ROOT, background, end, until
+from conftest import ROOT, end, until
 from django.db import connection, transaction
 from runs import SFT, demonstrations, prompts
 from scenes import new_project
@@ -21,6 +20,8 @@ from labeling.models import Event
 from models_zoo import registry, store
 from rlhf import directory, jobs
 from rlhf.models import Metric, Run
+
+pytest_plugins = ["workers"]
 
 FEW = {"epochs": 1.0, "batch": 8}
 
@@ -248,31 +249,6 @@ def test_the_worker_needs_no_torch():
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert done.stdout.strip() == "set()", done.stderr
-
-
-@pytest.fixture
-def new_worker(home, transactional_db):
-    """Starts workers on the test database; kills what is left of them at the end."""
-    own = connection.settings_dict
-    login = quote(own["USER"]) + (f":{quote(own['PASSWORD'])}" if own["PASSWORD"] else "")
-    port = f"&port={own['PORT']}" if own["PORT"] else ""
-    address = f"postgresql://{login}@/{own['NAME']}?host={quote(own['HOST'], safe='')}{port}"
-    environment = {**os.environ, "TUTELAGE_HOME": str(home), "DATABASE_URL": address}
-    started = []
-
-    def begin() -> subprocess.Popen[bytes]:
-        process = background(
-            "manage.py", "worker", "--heartbeat", "1", environment=environment, log=home / "worker.log"
-        )
-        started.append(process)
-        return process
-
-    yield begin
-    for process in started:
-        if process.poll() is None:
-            end(process)
-    with connection.cursor() as cursor:
-        cursor.execute("truncate procrastinate_jobs, procrastinate_workers cascade")
 
 
 def alive(pid: int) -> bool:

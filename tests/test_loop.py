@@ -1,0 +1,289 @@
+"""The loop on the embedded default with a reduced budget: every step real, only fewer updates."""
+
+from __future__ import annotations
+
+import random
+from uuid import uuid4
+
+import pytest
+from conftest import until
+from django.db import IntegrityError, transaction
+
+from labeling import annotate, queue, taste
+from labeling.models import Annotation, Candidate, Task
+from labeling.projects import create_member, labeler_for
+from models_zoo.models import Checkpoint
+from rlhf import demo_project, guard, jobs, loop, sampling
+from rlhf.models import Loop, Round, RoundStep, Run
+
+pytest_plugins = ["workers"]
+
+SMALL = {
+    "sft": {"epochs": 0.1},
+    "reward": {"epochs": 2, "normalise_on": 16},
+    "ppo": {"updates": 2, "rollouts": 16, "max_new_tokens": 40},
+}
+
+
+@pytest.fixture
+def home(settings, tmp_path):
+    settings.HOME = tmp_path
+    return tmp_path
+
+
+@pytest.fixture
+def project(home, db):
+    project, _, _ = demo_project.ensure()
+    Loop.objects.filter(project=project).update(knobs=SMALL, tasks_per_round=3)
+    return project
+
+
+@pytest.fixture
+def labeler(project):
+    membership, _ = create_member(project=project, username="careful", role="labeler")
+    return labeler_for(membership.user)
+
+
+def rank(project, labeler, count, *, careful=True, seed=0):
+    """Rank ``count`` tasks as a lover of kind stories would, or at random."""
+    rng = random.Random(seed)
+    for _ in range(count):
+        lease = queue.lease_next(labeler=labeler, project=project, kinds=[Task.Kind.RANK])
+        words = tuple(lease.task.prompt.metadata["words"])
+        shown = Candidate.objects.filter(task=lease.task).select_related("completion")
+        scores = {
+            each.pk: taste.gold(each.completion.text, taste="kind", words=words) if careful else rng.random()
+            for each in shown
+        }
+        tiers = [[pk] for pk in sorted(scores, key=lambda pk: -scores[pk])]
+        annotate.submit(
+            lease_id=lease.pk,
+            labeler=labeler,
+            submission_id=uuid4(),
+            answer={"tiers": tiers},
+        )
+
+
+def train(round) -> Round:
+    """Do what workers do for this round, here and now."""
+    loop.advance(round.pk)
+    while run := Run.objects.filter(state=Run.State.QUEUED).order_by("created_at").first():
+        loop.run_ended(jobs.execute(run.pk))
+    round.refresh_from_db()
+    return round
+
+
+def details(round) -> dict[str, str]:
+    return {step.name: f"{step.state}: {step.detail}" for step in round.steps.all()}
+
+
+@pytest.mark.slow
+def test_the_circle(project, labeler):
+    rank(project, labeler, 15)
+    first = loop.current_round(project)
+    assert loop.progress(first).due
+    before = project.current_checkpoint
+    round = train(loop.start(first, force=True))
+    assert round.state == Round.State.DONE, details(round)
+    assert [step.state for step in round.steps.all()] == ["done"] * 6
+    after = round.checkpoint_after
+    assert (after.kind, after.parent, after.name) == ("policy", before, "pocket-stories-r1-policy")
+    assert 0 <= after.figures["against"]["win_rate"] <= 1
+    following = loop.current_round(project)
+    assert (following.number, following.kind) == (2, Round.Kind.PREFERENCES)
+    new = Task.objects.open().filter(
+        project=project, round_number=2, candidates__completion__checkpoint=after
+    )
+    assert new.distinct().count() == 3
+    task = new.first()
+    assert {each.completion.checkpoint for each in task.candidates.all()} == {before, after}
+    assert queue.lease_next(labeler=labeler, project=project, kinds=["rank"]).task in new
+    both = project.prompts.filter(split="heldout", completions__checkpoint=after).distinct()
+    assert both.count() == 24
+    assert both.filter(completions__checkpoint=before).distinct().count() == 24
+    assert not Annotation.objects.filter(task__project=project, prompt_split="heldout").exists()
+
+    loop.promote(round, None)
+    project.refresh_from_db()
+    round.refresh_from_db()
+    assert (project.current_checkpoint, round.decision, round.gated) == (after, "promoted", False)
+    with pytest.raises(loop.LoopError, match="promoted"):
+        loop.refuse(round)
+
+
+@pytest.mark.slow
+def test_a_step_is_done_again_with_other_knobs(project, labeler):
+    rank(project, labeler, 15)
+    round = train(loop.start(loop.current_round(project), force=True))
+    old = round.checkpoint_after
+    round = train(loop.restart(round, "ppo", knobs={"updates": 1}))
+    assert round.state == Round.State.DONE, details(round)
+    assert round.checkpoint_after.name == "pocket-stories-r1-policy-2"
+    assert round.checkpoint_after.digest != old.digest
+    assert Run.objects.filter(round=round, algorithm="reward").count() == 1
+    assert (
+        Run.objects.filter(round=round, algorithm="ppo").latest("created_at").config["knobs"]["updates"] == 1
+    )
+
+
+@pytest.mark.slow
+def test_random_labels_are_held_back(project, labeler):
+    Loop.objects.filter(project=project).update(knobs={**SMALL, "reward": {"normalise_on": 16}})
+    rank(project, labeler, 15, careful=False, seed=3)
+    round = train(loop.start(loop.current_round(project)))
+    assert round.state == Round.State.STOPPED
+    assert "no better than chance" in round.reason
+    assert "rank" in round.reason.lower()
+    assert not Run.objects.filter(algorithm="ppo").exists()
+    assert round.steps.get(name="ppo").state == RoundStep.State.WAITING
+    assert round.steps.get(name="reward").state == RoundStep.State.DONE
+    # Labels go on, and a person may force it.
+    assert loop.current_round(project).number == 2
+    round = train(loop.start(round, force=True))
+    assert round.state == Round.State.DONE, details(round)
+
+
+@pytest.mark.slow
+def test_demonstrations_make_the_first_checkpoint(project):
+    base = Checkpoint.objects.get(kind="base")
+    type(project).objects.filter(pk=project.pk).update(current_checkpoint=base)
+    round = loop.open_round(project=project, kind="demonstrations")
+    round = train(loop.start(round))
+    assert round.state == Round.State.DONE, details(round)
+    project.refresh_from_db()
+    assert project.current_checkpoint == round.checkpoint_after
+    assert (round.checkpoint_after.kind, round.checkpoint_after.parent) == ("sft", base)
+    assert loop.current_round(project).kind == Round.Kind.PREFERENCES
+    made = project.tasks.filter(candidates__completion__checkpoint=round.checkpoint_after).distinct()
+    assert made.count() == 3
+
+
+@pytest.mark.slow
+def test_a_worker_turns_the_circle(new_worker, project, labeler):
+    Loop.objects.filter(project=project).update(auto_start=True)
+    Round.objects.filter(project=project).update(forced=True)
+    rank(project, labeler, 15)
+    new_worker()
+    round = project.rounds.get(number=1)
+    until(lambda: project.rounds.get(number=1).state != Round.State.LABELING, seconds=60)
+    until(lambda: project.rounds.get(number=1).state != Round.State.TRAINING, seconds=200)
+    round.refresh_from_db()
+    # Whether a reward model this small convinces the guard is not this test's matter.
+    if round.state == Round.State.STOPPED:
+        assert "no better than chance" in round.reason
+        loop.start(round, force=True)
+        until(lambda: project.rounds.get(number=1).state == Round.State.DONE, seconds=200)
+    made = Task.objects.open().filter(project=project, round_number=2, kind="rank")
+    assert made.count() >= 3
+
+
+def test_labels_during_training_belong_to_the_next_round(project, labeler):
+    rank(project, labeler, 15)
+    first = loop.start(loop.current_round(project))
+    loop.advance(first.pk)
+    frozen = first.steps.get(name="freeze").dataset
+    assert frozen.size == 15
+    following = loop.current_round(project)
+    assert following.number == 2
+    assert loop.progress(following).labels == 0
+    rank(project, labeler, 2)
+    assert loop.progress(following).labels == 2
+    assert loop.progress(first).labels == 17
+    assert set(
+        Task.objects.open().filter(project=project, kind="rank").values_list("round_number", flat=True)
+    ) == {2}
+
+
+def test_one_training_round_a_project(project, labeler):
+    rank(project, labeler, 2)
+    first = loop.start(loop.current_round(project))
+    rank(project, labeler, 1)
+    with pytest.raises(loop.LoopError, match="Round 1 is training"):
+        loop.start(loop.current_round(project))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Round.objects.filter(project=project, number=2).update(state="training")
+    with pytest.raises(loop.LoopError, match="Stop its run"):
+        loop.restart(first)
+
+
+def test_nothing_to_train_on(project):
+    with pytest.raises(loop.LoopError, match="Label some first") as refused:
+        loop.start(loop.current_round(project))
+    assert refused.value.field == "labels"
+
+
+def test_no_checkpoint_to_start_from(project, labeler):
+    rank(project, labeler, 1)
+    type(project).objects.filter(pk=project.pk).update(current_checkpoint=None)
+    with pytest.raises(loop.LoopError, match="Register a base model"):
+        loop.start(loop.current_round(project))
+
+
+def test_a_failed_step_stops_the_round_and_can_be_done_again(project, labeler):
+    rank(project, labeler, 3)
+    round = loop.start(loop.current_round(project))
+    Loop.objects.filter(project=project).update(knobs={"reward": {"epoch": 1}})
+    loop.advance(round.pk)
+    round.refresh_from_db()
+    assert round.state == Round.State.STOPPED
+    assert "unknown to reward" in round.reason
+    assert round.steps.get(name="reward").state == RoundStep.State.FAILED
+    Loop.objects.filter(project=project).update(knobs={})
+    round = loop.restart(round)
+    loop.advance(round.pk)
+    assert round.steps.get(name="reward").state == RoundStep.State.RUNNING
+    run = jobs.stop(round.steps.get(name="reward").run)
+    loop.run_ended(run)
+    with pytest.raises(loop.LoopError, match="no step"):
+        loop.restart(round, "sleep")
+
+
+def test_a_stopped_run_stops_its_round(project, labeler):
+    rank(project, labeler, 3)
+    round = loop.start(loop.current_round(project))
+    loop.advance(round.pk)
+    step = round.steps.get(name="reward")
+    jobs.stop(step.run)
+    loop.run_ended(step.run)
+    round.refresh_from_db()
+    assert (round.state, round.reason) == ("stopped", "stopped by hand; restart the step, or resume its run")
+
+
+def test_due_rounds_start_by_themselves(project, labeler):
+    loop.set_auto_start(project, on=True)
+    rank(project, labeler, 14)
+    loop.start_due()
+    assert loop.training_round(project) is None
+    rank(project, labeler, 1)
+    loop.start_due()
+    assert loop.training_round(project).number == 1
+    loop.start_due()
+    assert loop.current_round(project).number == 2
+
+
+def test_fresh_prompts_come_least_ranked_first(project):
+    unseen = project.prompts.filter(split="train").exclude(tasks__kind="rank").count()
+    chosen, share = sampling.fresh_prompts(project, count=5, seed=1)
+    assert share == 5 / unseen
+    assert not any(prompt.tasks.filter(kind="rank").exists() for prompt in chosen)
+    assert chosen == sampling.fresh_prompts(project, count=5, seed=1)[0]
+    every, share = sampling.fresh_prompts(project, count=unseen + 3, seed=1)
+    assert (len(every), len(set(every)), share) == (unseen + 3, unseen + 3, None)
+    assert {prompt.split for prompt in every} == {"train"}
+
+
+@pytest.mark.parametrize(("pairs", "weight"), [(10, 0.15), (50, 0.15), (75, 0.1), (150, 0.05), (900, 0.05)])
+def test_few_pairs_hold_the_policy_tighter(pairs, weight):
+    assert guard.kl_weight(pairs) == pytest.approx(weight)
+
+
+def test_guard():
+    good = {"agreement": 0.7, "agreement_low": 0.55, "agreement_high": 0.85, "pairs": 90, "groups": 15}
+    assert guard.objection(good) == ""
+    weak = good | {"agreement": 0.6, "agreement_low": 0.45, "agreement_high": 0.75}
+    assert "60% of 90 pairs" in guard.objection(weak)
+    # The half width must fall from .15 to .10: 2.25 times as many rankings.
+    assert "Rank about 20 more prompts" in guard.objection(weak)
+    chance = good | {"agreement": 0.49, "agreement_low": 0.4, "agreement_high": 0.58}
+    assert "labelers agree" in guard.objection(chance)
+    assert "Train it again" in guard.objection({})
