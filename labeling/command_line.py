@@ -39,7 +39,7 @@ class Command(BaseCommand):
         except OperationalError as error:
             raise CommandError(f"the database does not answer: {one_line(error)}") from error
         except KeyboardInterrupt:
-            raise CommandError("stopped; nothing of this command is stored", returncode=130) from None
+            raise CommandError("stopped", returncode=130) from None
         if options["json"]:
             self.stdout.write(json.dumps(result, default=str))
         elif text := self.describe(result):

@@ -83,6 +83,7 @@ def test_the_fifteen_come_first():
     assert Lease.objects.count() == 1
 
 
+@pytest.mark.slow
 def test_demonstrations_trained_the_shipped_checkpoint(tmp_path, monkeypatch):
     """They are those that the command which built the checkpoint writes into its run directory."""
     from rlhf.trainers import pocket_stories
@@ -106,6 +107,7 @@ def test_samples_are_of_the_shipped_checkpoint():
     ]
 
 
+@pytest.mark.slow
 def test_samples_can_be_drawn_again(tmp_path):
     """Two prompts suffice: each completion follows from its own seed."""
     _, rows = demo_samples.read()

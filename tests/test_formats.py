@@ -101,6 +101,7 @@ def test_trl_takes_it(format, tmp_path):
         assert {"messages", "prompt", "chosen", "rejected"} & set(loaded.column_names) == columns
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["sft", "pairs"])
 def test_trl_prepares_it(form, tmp_path, monkeypatch):
     """TRL's own trainers tokenise an exported file."""
