@@ -77,9 +77,7 @@ def sample(
     sampling: Sampling,
     batch_size: int = 64,
 ) -> Iterator[Completion]:
-    """One completion a conversation and seed, in the order given. Pass a conversation K times for K
-    completions.
-    """
+    """One completion a conversation and seed, in the order given; pass a conversation K times for K."""
     prompts = [chat.prompt_ids(tokenizer, messages) for messages in conversations]
     for start in range(0, len(prompts), batch_size):
         chosen = slice(start, start + batch_size)

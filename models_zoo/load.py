@@ -1,6 +1,4 @@
-"""Load what a checkpoint folder holds: tokenizer, causal language model, reward model; whole weights or a
-LoRA adapter.
-"""
+"""Load what a checkpoint folder holds: tokenizer, language model, reward model; whole or as a LoRA adapter."""
 
 import json
 import os
@@ -82,9 +80,7 @@ def token_scores(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) 
 
 
 def sequence_scores(model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """The score at the last token that is not padding, which is the end token of a finished answer. (B, T) →
-    (B,).
-    """
+    """The score at the last token that is not padding: a finished answer's end. (B, T) → (B,)."""
     last = mask.size(1) - 1 - mask.flip(1).argmax(1)
     return token_scores(model, ids, mask).gather(1, last[:, None])[:, 0]
 

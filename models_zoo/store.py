@@ -35,8 +35,7 @@ class BrokenCheckpoint(Exception):
 
 
 def digest(folder: Path) -> str:
-    """`sha256:…` over the names and bytes of the folder's weights, tokenizer and configuration files, by
-    name.
+    """`sha256:…` over the names and bytes of the folder's weights, tokenizer and configuration files.
 
     Raises BrokenCheckpoint where the folder has none.
     """

@@ -174,9 +174,7 @@ def demonstration(rng: random.Random, where: Split = "train") -> Demonstration:
 
 
 def document(rng: random.Random) -> str:
-    """One document of the base model's corpus: a story of the training split, six times in ten under a
-    title.
-    """
+    """One document of the base model's corpus: a story of the training split, mostly under a title."""
     animal, thing = rng.choice(pairs("train"))
     title = f"{_article(animal).capitalize()} and {_article(thing)}. " if rng.random() < 0.8 else ""
     return title + story(rng, animal, thing)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from models_zoo import load
-from rlhf.trainers import reward
+from rlhf.trainers import agreement, reward
 from rlhf.trainers.run_directory import BadRun, RunDirectory, Stopped
 from tests.runs import SFT, make_run, rankings, result
 
@@ -47,18 +47,18 @@ def test_weights_and_margins_count():
 
 
 def test_agreement_counts_pairs():
-    assert reward.agreement([3.0, 2.0, 1.0], [0, 1, 2]) == (3, 3)
-    assert reward.agreement([1.0, 2.0, 3.0], [0, 1, 2]) == (0, 3)
-    assert reward.agreement([1.0, 1.0, 0.0], [0, 1, 1]) == (1.5, 2)
-    assert reward.agreement([1.0, 2.0], [0, 0]) == (0, 0)
+    assert agreement.agreement([3.0, 2.0, 1.0], [0, 1, 2]) == (3, 3)
+    assert agreement.agreement([1.0, 2.0, 3.0], [0, 1, 2]) == (0, 3)
+    assert agreement.agreement([1.0, 1.0, 0.0], [0, 1, 1]) == (1.5, 2)
+    assert agreement.agreement([1.0, 2.0], [0, 0]) == (0, 0)
 
 
 def test_interval_by_hand():
-    share, low, high = reward.clustered_interval([6.0, 3.0, 3.0], [6, 6, 6])
+    share, low, high = agreement.clustered_interval([6.0, 3.0, 3.0], [6, 6, 6])
     half = 1.645 * ((2**2 + 1 + 1) * 3 / 2) ** 0.5 / 18
     assert (share, low, high) == pytest.approx((12 / 18, 12 / 18 - half, 12 / 18 + half))
-    assert reward.clustered_interval([6.0], [6]) == (1.0, 0.0, 1.0)
-    assert reward.clustered_interval([], []) == (0.5, 0.0, 1.0)
+    assert agreement.clustered_interval([6.0], [6]) == (1.0, 0.0, 1.0)
+    assert agreement.clustered_interval([], []) == (0.5, 0.0, 1.0)
 
 
 def test_interval_covers():
@@ -67,17 +67,17 @@ def test_interval_covers():
     fooled = 0
     for _ in range(2000):
         right = torch.randint(0, 7, (50,), generator=generator).float().tolist()
-        fooled += reward.clustered_interval(right, [6] * 50)[1] > 0.5
+        fooled += agreement.clustered_interval(right, [6] * 50)[1] > 0.5
     assert 0.03 < fooled / 2000 < 0.08
 
 
 def test_folds_keep_a_prompt_together():
     clusters = ["a", "b", "a", "c", "d", "b"]
-    folds = reward.folds_of(clusters, 3)
+    folds = agreement.folds_of(clusters, 3)
     assert sorted(sum(folds, [])) == list(range(6))
     for first, second in combinations(folds, 2):
         assert not {clusters[i] for i in first} & {clusters[i] for i in second}
-    assert reward.folds_of(["a", "a"], 5) == []
+    assert agreement.folds_of(["a", "a"], 5) == []
 
 
 def test_score_is_read_at_the_end_token():

@@ -1,6 +1,4 @@
-"""Trainers on run directories: `python -m rlhf.trainers.<name> RUN_DIR`, without Django and without a
-database.
-"""
+"""Trainers on run directories, `python -m rlhf.trainers.<name> RUN_DIR`: no Django, no database."""
 
 import os
 

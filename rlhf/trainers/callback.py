@@ -1,6 +1,4 @@
-"""What the trainers built on `transformers.Trainer` share: their settings, and a callback that follows the
-run directory.
-"""
+"""What the trainers built on `transformers.Trainer` share: settings, and a callback to the run directory."""
 
 import shutil
 import warnings
@@ -23,9 +21,7 @@ from rlhf.trainers.run_directory import RunDirectory, Stopped
 
 
 def settings(run: RunDirectory, *, checkpoint_every: int) -> dict[str, Any]:
-    """Arguments common to every TrainingArguments here: quiet, offline, resumable, no half precision on a
-    CPU.
-    """
+    """Arguments of every TrainingArguments here: quiet, offline, resumable, no half precision on a CPU."""
     datasets.disable_progress_bars()
     transformers_logging.disable_progress_bar()
     datasets.config.HF_DATASETS_CACHE = run.path / "cache"
@@ -45,9 +41,7 @@ def settings(run: RunDirectory, *, checkpoint_every: int) -> dict[str, Any]:
 
 
 def trl_settings(run: RunDirectory, *, checkpoint_every: int) -> dict[str, Any]:
-    """As `settings`, against TRL's own default of recomputing activations, which only costs time at our
-    sizes.
-    """
+    """As `settings`, without TRL's default of recomputing activations, which at our sizes only costs time."""
     # TRL still spells it the way that transformers warns about.
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.* is deprecated")
     return {**settings(run, checkpoint_every=checkpoint_every), "gradient_checkpointing": False}
@@ -105,9 +99,7 @@ class RunCallback(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """The trainer writes its checkpoint in place and in pieces: only a whole one gets the name that is
-        resumed from.
-        """
+        """Give a checkpoint, written piece by piece, the name that is resumed from once it is whole."""
         aside = Path(str(args.output_dir))
         self.run.keep_checkpoint(aside / f"checkpoint-{state.global_step}", state.global_step)
         shutil.rmtree(aside, ignore_errors=True)

@@ -1,5 +1,4 @@
-"""The knobs of every trainer: one dataclass each, with the settings that worked on the embedded default as
-defaults.
+"""The knobs of every trainer: one dataclass each, defaults as they worked on the embedded default model.
 
 No torch here, so that a page or a command can read, explain and check them. A value out of range raises
 ValueError with the knob's name.
@@ -76,9 +75,7 @@ class Reward:
     max_length: int = 256
     """Rankings with a longer conversation are left out and counted."""
     folds: int = 5
-    """Cross-validation folds of the agreement where there are at most 200 rankings; above, a tenth is held
-    out.
-    """
+    """Cross-validation folds of the agreement, up to 200 rankings; above, a tenth is held out."""
     normalise_on: int = 128
     """Fresh answers of the policy whose scores give the mean and deviation."""
     lora_rank: int = 0
@@ -128,9 +125,7 @@ class Ppo:
     kl_horizon: int = 1000
     """Answers over which the steered penalty settles."""
     kl_stop: float = 8.0
-    """Training ends, with what it has, before an update whose mean KL a sequence is above this; 0 never
-    does.
-    """
+    """Training ends before an update whose mean KL a sequence is above this; 0 never ends it."""
     missing_end_score: float = -3.0
     """Normalised score of an answer without its end token."""
     score_clip: float = 5.0

@@ -86,9 +86,7 @@ def demonstration_row(shown: stories.Demonstration) -> dict[str, Any]:
 
 
 def write_blank(folder: Path, *, seed: int, vocabulary: int = 640) -> None:
-    """Write the tokenizer (byte-level BPE trained on the grammar, with a chat template) and the model's
-    config.json.
-    """
+    """Write the tokenizer (byte-level BPE of the grammar, with a chat template) and the config.json."""
     rng = random.Random(seed)
     texts = [stories.document(rng) for _ in range(4000)] + [each.text for each in stories.prompts("train")]
     bpe = Tokenizer(models.BPE())

@@ -1,5 +1,4 @@
-"""Proximal policy optimisation of a language model against a reward model: `python -m rlhf.trainers.ppo
-RUN_DIR`.
+"""Proximal policy optimisation against a reward model: `python -m rlhf.trainers.ppo RUN_DIR`.
 
 Inputs: `policy`, `reward_model` (with its reward.json) and, where it is not the policy itself, `reference`;
 data: prompts. An update samples answers, scores them at their end token, and makes `epochs` passes of
@@ -50,9 +49,7 @@ Score = Callable[[list[str]], Sequence[float]]
 
 
 class Batch(NamedTuple):
-    """One update's answers; (B, P + R) for ids and mask, (B, R) for what is per answer token, (B,) for
-    scores.
-    """
+    """One update's answers. ids, mask: (B, P + R); per answer token: (B, R); finished, scores: (B,)."""
 
     ids: torch.Tensor
     mask: torch.Tensor
@@ -128,9 +125,7 @@ class Learner:
 
     @torch.no_grad()
     def roll_out(self, knobs: Ppo, update: int, prompts: list[list[int]]) -> tuple[Batch, list[str]]:
-        """Answer the prompts with the policy as it is, and judge the answers. Returns the batch and the
-        texts.
-        """
+        """Answer the prompts with the policy as it is and judge the answers: the batch and the texts."""
         rolled = generate.rollout(
             self.policy,
             self.tokenizer,
@@ -225,9 +220,7 @@ class Learner:
 def answer_log_probs(
     model: PreTrainedModel, ids: torch.Tensor, mask: torch.Tensor, answer: torch.Tensor, temperature: float
 ) -> torch.Tensor:
-    """Log-probabilities of the answers' tokens as they were drawn. ids, mask: (B, P + R), answer: (B, R) →
-    (B, R).
-    """
+    """Log-probabilities of the answers' tokens as drawn. ids, mask: (B, P + R), answer: (B, R) → (B, R)."""
     width = answer.size(1)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     output = model(

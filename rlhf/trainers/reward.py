@@ -1,7 +1,6 @@
-"""A reward model from rankings of K answers, by a subclass of `trl.RewardTrainer`: `python -m
-rlhf.trainers.reward RUN_DIR`.
+"""A reward model from rankings of K answers: `python -m rlhf.trainers.reward RUN_DIR`.
 
-Every answer of a ranking is scored once and all its ordered pairs are taken from those scores (InstructGPT,
+By a subclass of `trl.RewardTrainer`. Every answer of a ranking is scored once and all its ordered pairs are taken from those scores (InstructGPT,
 arXiv 2203.02155, equation 1, one ranking a batch element); ties give no pair, a ranking counts by its
 weight, a margin asks for that much distance (Llama 2, arXiv 2307.09288). Departures from TRL: the score is
 read at the end token, not at whatever the chat template prints last; over-long rankings are counted, not
@@ -16,7 +15,6 @@ answers.
 import json
 import math
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from trl import RewardConfig, RewardTrainer
 from models_zoo import chat, generate, load
 from rlhf.trainers import callback
 from rlhf.trainers.adapter import lora, whole
+from rlhf.trainers.agreement import agreement, by_cluster, clustered_interval, folds_of
 from rlhf.trainers.command import execute
 from rlhf.trainers.knobs import Reward
 from rlhf.trainers.run_directory import BadRun, RunDirectory, Stopped
@@ -104,9 +103,7 @@ class GroupedRewardTrainer(RewardTrainer):
 
 
 def ordered_pairs(group: torch.Tensor, rank: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Indices (better, worse) of all pairs within a group whose ranks differ; rank 0 is best. group, rank:
-    (N,).
-    """
+    """All pairs (better, worse) within a group whose ranks differ; 0 is best. group, rank: (N,)."""
     better, worse = ((group[:, None] == group[None]) & (rank[:, None] < rank[None])).nonzero(as_tuple=True)
     return better, worse
 
@@ -119,10 +116,10 @@ def grouped_loss(
     weight: torch.Tensor,
     margin: torch.Tensor,
 ) -> torch.Tensor:
-    """−log sigmoid(better − worse − margin), mean over a ranking's pairs, then weighted mean over rankings
-    with a pair.
+    """−log sigmoid(better − worse − margin): mean over a ranking's pairs, weighted mean over rankings.
 
-    scores, group, rank: (N,) over answers; weight, margin: (G,) over rankings → scalar.
+    scores, group, rank: (N,) over answers; weight, margin: (G,) over rankings → scalar. Rankings without a pair do
+    not count.
     """
     better, worse = ordered_pairs(group, rank)
     of = group[better]
@@ -133,42 +130,8 @@ def grouped_loss(
     return (mean * counted).sum() / counted.sum().clamp(min=1e-8)
 
 
-def agreement(scores: Sequence[float], ranks: Sequence[int]) -> tuple[float, int]:
-    """How many pairs of one ranking the scores put in its order (equal scores count half), and how many
-    pairs it has.
-    """
-    right, pairs = 0.0, 0
-    for i, a in enumerate(ranks):
-        for j, b in enumerate(ranks):
-            if a < b:
-                pairs += 1
-                right += 0.5 + 0.5 * ((scores[i] > scores[j]) - (scores[i] < scores[j]))
-    return right, pairs
-
-
-def clustered_interval(
-    right: Sequence[float], pairs: Sequence[int], quantile: float = 1.645
-) -> tuple[float, float, float]:
-    """Share Σ right / Σ pairs with a two-sided 90 % interval, clustered: (share, low, high).
-
-    The variance is that of a ratio of cluster totals (Cochran, Sampling Techniques, 6.4), because pairs of
-    one prompt hang together. Fewer than two clusters say nothing: the interval is 0 to 1.
-    """
-    total, count = sum(pairs), len(pairs)
-    if total == 0:
-        return 0.5, 0.0, 1.0
-    share = sum(right) / total
-    if count < 2:
-        return share, 0.0, 1.0
-    spread = sum((r - share * n) ** 2 for r, n in zip(right, pairs, strict=True)) * count / (count - 1)
-    half = quantile * math.sqrt(spread) / total
-    return share, max(0.0, share - half), min(1.0, share + half)
-
-
 def train(run: RunDirectory) -> None:
-    """Train as config.json says, and write output/, with reward.json, and result.json. Raises BadRun and
-    Stopped.
-    """
+    """Train as config.json says; write output/ with reward.json, and result.json. Raises BadRun, Stopped."""
     knobs = run.knobs
     assert isinstance(knobs, Reward)
     folder = run.input("policy")
@@ -182,7 +145,7 @@ def train(run: RunDirectory) -> None:
         heldout = []
         folds = folds_of([ranking["cluster"] for ranking in rankings], knobs.folds)
     else:
-        held = set(folds_of([ranking["cluster"] for ranking in rankings], 10)[0])
+        held = set(next(iter(folds_of([ranking["cluster"] for ranking in rankings], 10)), []))
         heldout = [ranking for i, ranking in enumerate(rankings) if i in held]
         trained_on = [ranking for i, ranking in enumerate(rankings) if i not in held]
     fold_steps = [math.ceil((len(rankings) - len(fold)) / knobs.batch) * knobs.epochs for fold in folds]
@@ -195,7 +158,7 @@ def train(run: RunDirectory) -> None:
         )
     else:
         found = _agreements(model, tokenizer, heldout)
-    share, low, high = clustered_interval(*_by_cluster(found))
+    share, low, high = clustered_interval(*by_cluster(found))
     learned = _agreements(model, tokenizer, trained_on)
     mean, deviation = _normalisation(run, knobs, folder, tokenizer, model, trained_on)
     figures = {
@@ -208,7 +171,7 @@ def train(run: RunDirectory) -> None:
         "left_out": left_out,
         "mean": mean,
         "std": deviation,
-        "accuracy_train": clustered_interval(*_by_cluster(learned))[0],
+        "accuracy_train": clustered_interval(*by_cluster(learned))[0],
         "loss_first": losses[0] if losses else None,
         "loss_last": losses[-1] if losses else None,
     }
@@ -218,20 +181,6 @@ def train(run: RunDirectory) -> None:
         (output / "reward.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
         run.describe(output, "Reward model", figures)
     run.finish(figures)
-
-
-def folds_of(clusters: Sequence[str], count: int) -> list[list[int]]:
-    """Indices in up to `count` folds; rankings of one prompt share a fold, so that no fold is tested on what
-    it saw.
-
-    Empty where there are fewer than two prompts.
-    """
-    names = list(dict.fromkeys(clusters))
-    count = min(count, len(names))
-    if count < 2:
-        return []
-    fold = {name: at % count for at, name in enumerate(names)}
-    return [[i for i, name in enumerate(clusters) if fold[name] == at] for at in range(count)]
 
 
 def cross_validate(
@@ -244,9 +193,7 @@ def cross_validate(
     done: int,
     steps: list[int],
 ) -> list[tuple[str, float, int]]:
-    """Train a model without each fold, with the same settings, and measure it there: (cluster, right, pairs)
-    a ranking.
-    """
+    """Train without each fold, with the same settings, and measure there: (cluster, right, pairs) a ranking."""
     found = []
     for at, fold in enumerate(folds):
         rest = [ranking for i, ranking in enumerate(rankings) if i not in set(fold)]
@@ -255,7 +202,7 @@ def cross_validate(
         trainer.add_callback(_FoldCallback(run, before, of))
         trainer.train()
         found += _agreements(whole(trainer.model).eval(), tokenizer, [rankings[i] for i in fold])
-        share = clustered_interval(*_by_cluster(found))[0]
+        share = clustered_interval(*by_cluster(found))[0]
         run.log(f"fold {at + 1} of {len(folds)}: agreement {share:.3f} so far")
     return found
 
@@ -327,15 +274,6 @@ def _agreements(
         own = [next(scores) for _ in ranking["answers"]]
         found.append((ranking["cluster"], *agreement(own, ranking["ranks"])))
     return found
-
-
-def _by_cluster(found: list[tuple[str, float, int]]) -> tuple[list[float], list[int]]:
-    right: dict[str, float] = {}
-    pairs: dict[str, int] = {}
-    for cluster, own, count in found:
-        right[cluster] = right.get(cluster, 0.0) + own
-        pairs[cluster] = pairs.get(cluster, 0) + count
-    return list(right.values()), list(pairs.values())
 
 
 def _normalisation(

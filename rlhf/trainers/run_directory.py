@@ -108,9 +108,7 @@ class RunDirectory:
             yield
 
     def input(self, role: str) -> Path:
-        """The folder of a checkpoint that config.json names under `inputs`. Raises BadRun where it is
-        missing or changed.
-        """
+        """The checkpoint that config.json names under `inputs`. Raises BadRun if missing or changed."""
         found = self.optional_input(role)
         if found is None:
             raise BadRun(f'config.json: inputs.{role} is missing; add {{"path": …, "digest": …}}')
@@ -131,9 +129,7 @@ class RunDirectory:
         return folder
 
     def rows(self, name: str = "train") -> list[dict[str, Any]]:
-        """The rows of a data file named in config.json, in order. Raises BadRun where it is missing, empty
-        or broken.
-        """
+        """The rows of a data file named in config.json. Raises BadRun if missing, empty or broken."""
         if not isinstance(self.data.get(name), str):
             raise BadRun(
                 f"config.json: data.{name} is missing; name a JSONL file relative to the run directory"
@@ -175,9 +171,7 @@ class RunDirectory:
         print(line, flush=True)
 
     def progress(self, step: int, of: int) -> None:
-        """Rewrite progress.json, at most four times a second; the time left is judged by the steps of this
-        process.
-        """
+        """Rewrite progress.json, at most four times a second; the time left is by this process's steps."""
         now = time.monotonic()
         if step < of and now - self._told < 0.25:
             return
@@ -208,9 +202,7 @@ class RunDirectory:
         return asked
 
     def changed(self, current: Knobs, asked: Control, allowed: tuple[str, ...]) -> Knobs:
-        """The knobs with what control.json changes; a change that is unknown, not allowed or out of range is
-        logged only.
-        """
+        """The knobs with what control.json changes; a change that is not allowed or valid is only logged."""
         wanted = {name: value for name, value in asked.knobs.items() if getattr(current, name, None) != value}
         for name in [name for name in wanted if name not in allowed]:
             self._complain(f"control.json: knobs.{name} cannot change while the run goes on")
@@ -226,9 +218,7 @@ class RunDirectory:
         return new
 
     def resume(self) -> tuple[Path | None, int]:
-        """The newest whole checkpoint and its step, or (None, 0); marks what was written past it as
-        superseded.
-        """
+        """The newest whole checkpoint and its step, or (None, 0); what was written past it is superseded."""
         shutil.rmtree(self.path / "output.tmp", ignore_errors=True)
         folder = self.path / "checkpoints"
         for torn in folder.glob("aside*"):

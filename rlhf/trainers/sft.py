@@ -47,8 +47,9 @@ class WeightedSFTTrainer(SFTTrainer):
 
 
 def weighted_loss(logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Mean next-token loss, each row's tokens counting `weight` times. logits: (B, T, V), labels: (B, T),
-    weight: (B,).
+    """Mean next-token loss, each row's tokens counting `weight` times.
+
+    logits: (B, T, V), labels: (B, T) with −100 where nothing is learned, weight: (B,) → scalar.
     """
     target = labels[:, 1:]
     each = F.cross_entropy(logits[:, :-1].transpose(1, 2), target, ignore_index=-100, reduction="none")
