@@ -177,6 +177,20 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    # One name for each set of choices, wherever it appears.
+    "ENUM_NAME_OVERRIDES": {
+        "TaskKind": "labeling.models.Task.Kind",
+        "DatasetKind": "labeling.models.Dataset.Kind",
+        "MemberKind": ["human", "simulated"],
+        "MemberRole": "labeling.models.Membership.Role",
+        "MessageRole": ["system", "user", "assistant"],
+        "Split": "labeling.models.Split",
+        "RunState": "rlhf.models.Run.State",
+        "RoundKind": "rlhf.models.Round.Kind",
+        "RoundState": "rlhf.models.Round.State",
+        "StepState": "rlhf.models.RoundStep.State",
+        "CheckpointKind": "models_zoo.models.Checkpoint.Kind",
+    },
 }
 
 LANGUAGE_CODE = "en"

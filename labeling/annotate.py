@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from labeling import answers, live, queue
-from labeling.models import Annotation, Draft, Invalidation, Labeler, Lease, Membership, Split, Task
+from labeling.models import Annotation, Draft, Invalidation, Labeler, Lease, Membership, Project, Split, Task
 
 
 class Conflict(Exception):
@@ -86,10 +87,10 @@ def submit(
     try:
         with transaction.atomic():
             lease = queue.own(lease_id=lease_id, labeler=labeler)
-            # Asked under the lock: a rival with the same id may have committed while this one waited.
-            if repeat := _repeat(submission_id, labeler, body_hash):
-                return repeat
+            # An id that made a label through another lease is caught below, by its unique index.
             if lease.state == Lease.State.SUBMITTED:
+                if repeat := _repeat(submission_id, labeler, body_hash):
+                    return repeat
                 raise Conflict("This task already has your label. Revise that one instead.")
             task = lease.task
             hashes = _text_hashes(task)
@@ -136,7 +137,8 @@ def revise(*, annotation_id: int, labeler: Labeler, submission_id: UUID, answer:
     body_hash = _hash([annotation_id, answer])
     try:
         with transaction.atomic():
-            old = _locked(annotation_id, labeler=labeler)
+            visible = Project.objects.visible_to(labeler.user or AnonymousUser())
+            old = _locked(annotation_id, labeler=labeler, task__project__in=visible)
             if repeat := _repeat(submission_id, labeler, body_hash):
                 return repeat
             if not Annotation.objects.valid().filter(pk=old.pk).exists():
@@ -183,10 +185,10 @@ def _close(*, lease: Lease, now: datetime, active_seconds: float | None) -> None
     lease.save(update_fields=["state", "closed_at", "active_seconds", "first_action_at"])
 
 
-def _locked(annotation_id: int, **owner: Labeler) -> Annotation:
+def _locked(annotation_id: int, **owned: Any) -> Annotation:
     """The label, locked against a revision and an invalidation at once."""
     labels = Annotation.objects.select_for_update(of=("self",), no_key=True).select_related("task__project")
-    return labels.get(pk=annotation_id, **owner)
+    return labels.get(pk=annotation_id, **owned)
 
 
 def _repeat(submission_id: UUID, labeler: Labeler, body_hash: str) -> Annotation | None:
@@ -198,6 +200,8 @@ def _repeat(submission_id: UUID, labeler: Labeler, body_hash: str) -> Annotation
     stored = Annotation.objects.filter(submission_id=submission_id).first()
     if stored and (stored.body_hash != body_hash or stored.labeler_id != labeler.pk):
         raise Conflict("submission_id was used for another answer. Make a new id for a new answer.")
+    if stored:
+        stored.repeated = True
     return stored
 
 

@@ -346,6 +346,9 @@ class Annotation(models.Model):
     submitted_at = models.DateTimeField()
     active_seconds = models.FloatField(default=0)
 
+    repeated = False
+    """Set on what a submit returns: this label was stored by an earlier one with the same id."""
+
     objects = AnnotationQuerySet.as_manager()
 
     class Meta:

@@ -65,6 +65,8 @@ def create_project(
 
 def labeler_for(user: User) -> Labeler:
     """Return who labels when ``user`` does, made at the first call."""
+    if known := getattr(user, "labeler", None):
+        return known
     labeler, _ = Labeler.objects.get_or_create(user=user, defaults={"name": user.username})
     return labeler
 

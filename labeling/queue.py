@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
@@ -202,7 +203,7 @@ def give_back_slot(*, task: Task) -> None:
 def _take(*, labeler: Labeler, project: Project, kinds: Sequence[str]) -> int | None:
     # The second time it waits for busy rows: "nothing left" must not mean "everything is being handed out".
     # One order of kinds, hence of locks, for everybody who waits.
-    parameters = {"kinds": sorted(set(kinds)), "project": project.pk, "labeler": labeler.pk}
+    parameters: dict[str, Any] = {"kinds": sorted(set(kinds)), "project": project.pk, "labeler": labeler.pk}
     with connection.cursor() as cursor:
         for busy in ("skip locked", ""):
             cursor.execute(_TAKE.format(busy=busy), parameters)

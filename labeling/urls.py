@@ -1,6 +1,6 @@
 """Addresses of labeling: the labelers' pages, and its part of the API."""
 
-from django.urls import path
+from django.urls import include, path
 
 from labeling import views
 
@@ -13,6 +13,7 @@ urlpatterns = [
     path("projects/<slug:slug>/left/", views.left, name="left"),
     path("projects/<slug:slug>/preview/", views.preview, name="preview"),
     path("projects/<slug:slug>/guideline/<int:number>/", views.drawer, name="drawer"),
+    path("api/", include("labeling.api.urls")),
     path("account/tokens/", views.token_list, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", views.token_revoke, name="token_revoke"),
 ]

@@ -1,0 +1,256 @@
+"""The bodies of the API: those that come in are checked here, those that go out are for the schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from labeling.models import Dataset, Labeler, Membership, Split, Task
+
+LONGEST_ACTIVITY = 24 * 3600
+
+
+class Form(serializers.Serializer[Any]):
+    """A body that may hold no other fields: a misspelt one is told, not passed over."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        checked = super().to_internal_value(data)
+        if unknown := sorted(set(data) - set(self.fields)):
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError({unknown[0]: f"There is no such field. There are: {known}."})
+        return checked
+
+
+class Rest(serializers.Serializer[Any]):
+    """What goes out; never used to check, nor to write on the busy paths."""
+
+
+@extend_schema_field({"type": "object", "additionalProperties": True})
+class AnswerField(serializers.JSONField):
+    """``{"tiers": [[candidate id, …], …]}`` or ``{"text": …}``; `labeling.answers` checks what is in it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, help_text='{"tiers": [[candidate id, …], …]} or {"text": "…"}')
+
+
+class ActiveSecondsField(serializers.FloatField):
+    def __init__(self, **options: Any) -> None:
+        words = "time with activity on this task so far, in seconds"
+        super().__init__(**options, required=False, min_value=0, max_value=LONGEST_ACTIVITY, help_text=words)
+
+
+class NextForm(Form):
+    kinds = serializers.ListField(
+        child=serializers.ChoiceField(choices=Task.Kind.choices), required=False, allow_empty=False
+    )
+    prefetch = serializers.BooleanField(required=False, help_text="a further task, two open at most")
+
+
+class DraftForm(Form):
+    answer = AnswerField()
+    version = serializers.IntegerField(min_value=0, max_value=2**31 - 2, help_text="0 for the first draft")
+
+
+class HeartbeatForm(Form):
+    active_seconds = ActiveSecondsField()
+
+
+class SkipForm(Form):
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=300)
+
+
+class SubmitForm(Form):
+    submission_id = serializers.UUIDField(help_text="made by the client; a repeat with it is harmless")
+    answer = AnswerField()
+    active_seconds = ActiveSecondsField()
+
+
+class ReviseForm(Form):
+    submission_id = serializers.UUIDField()
+    answer = AnswerField()
+
+
+class InvalidateForm(Form):
+    reason = serializers.CharField(max_length=500)
+
+
+class WhoseForm(serializers.Serializer[Any]):
+    mine = serializers.BooleanField(default=False)
+
+
+class MemberForm(Form):
+    username = serializers.CharField(max_length=150)
+    role = serializers.ChoiceField(choices=Membership.Role.choices)
+    kind = serializers.ChoiceField(choices=[Labeler.Kind.HUMAN, Labeler.Kind.SIMULATED], required=False)
+    group = serializers.ChoiceField(choices=Split.choices, required=False)
+
+
+class RowsForm(Form):
+    rows = serializers.ListField(child=serializers.JSONField())
+
+
+class ImportQueryForm(serializers.Serializer[Any]):
+    source = serializers.CharField(max_length=200, default="API")  # type: ignore[assignment]
+    synthetic = serializers.BooleanField(default=False, help_text="made by a program, not by people")
+    split = serializers.CharField(
+        default=Split.TRAIN.value, help_text="train, heldout, or the share to hold out, as 0.1"
+    )
+
+
+class FreezeForm(Form):
+    kind = serializers.ChoiceField(choices=Dataset.Kind.choices)
+    filter = serializers.DictField(required=False)
+
+
+class ExportQueryForm(serializers.Serializer[Any]):
+    form = serializers.ChoiceField(choices=["sft", "pairs", "groups", "prompts"], required=False)
+    format = serializers.ChoiceField(choices=["jsonl", "parquet"], default="jsonl")
+
+
+class MessageForm(Rest):
+    role = serializers.ChoiceField(choices=["system", "user", "assistant"])
+    content = serializers.CharField()
+
+
+class CandidateForm(Rest):
+    id = serializers.IntegerField()
+    text = serializers.CharField()
+
+
+class VersionForm(Rest):
+    id = serializers.IntegerField()
+    guideline = serializers.SlugField()
+    number = serializers.IntegerField()
+
+
+class StoredDraftForm(Rest):
+    answer = AnswerField()
+    version = serializers.IntegerField()
+
+
+class TaskForm(Rest):
+    id = serializers.IntegerField()
+    lease = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=Task.Kind.choices)
+    prompt = MessageForm(many=True)
+    candidates = CandidateForm(
+        many=True, help_text="in the order for this labeler; empty for a demonstration"
+    )
+    guideline_version = VersionForm()
+    draft = StoredDraftForm(allow_null=True)
+    expires_at = serializers.DateTimeField()
+    opened_at = serializers.DateTimeField()
+
+
+class SavedDraftForm(Rest):
+    version = serializers.IntegerField()
+    saved_at = serializers.DateTimeField()
+
+
+class RenewedForm(Rest):
+    expires_at = serializers.DateTimeField()
+
+
+class SubmittedForm(Rest):
+    id = serializers.IntegerField()
+    submission_id = serializers.UUIDField()
+    task = serializers.IntegerField()
+    surplus = serializers.BooleanField(help_text="the task wanted no more labels when it came")
+    submitted_at = serializers.DateTimeField()
+
+
+class InvalidatedForm(Rest):
+    annotation = serializers.IntegerField()
+    reason = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class AnnotationForm(Rest):
+    id = serializers.IntegerField()
+    submission_id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=Task.Kind.choices)
+    answer = AnswerField()
+    shown_order = serializers.ListField(child=serializers.IntegerField())
+    surplus = serializers.BooleanField()
+    submitted_at = serializers.DateTimeField()
+    task = serializers.IntegerField()
+    labeler = serializers.UUIDField()
+    supersedes = serializers.IntegerField(allow_null=True)
+    guideline = serializers.IntegerField(help_text="number of the guideline version it was made under")
+    revised_by = serializers.IntegerField(allow_null=True)
+    invalidated = serializers.CharField(allow_null=True, help_text="the reason, where it was invalidated")
+
+
+class PageForm(Rest):
+    next = serializers.URLField(allow_null=True)
+    previous = serializers.URLField(allow_null=True)
+
+
+class AnnotationPageForm(PageForm):
+    results = AnnotationForm(many=True)
+
+
+class CheckpointRefForm(Rest):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+
+
+class ProjectRefForm(Rest):
+    slug = serializers.SlugField()
+    name = serializers.CharField()
+    role = serializers.ChoiceField(choices=Membership.Role.choices)
+
+
+class ProjectListForm(Rest):
+    results = ProjectRefForm(many=True)
+
+
+class ProjectForm(ProjectRefForm):
+    task_count = serializers.IntegerField()
+    open_task_count = serializers.IntegerField(help_text="tasks that still want a labeler")
+    annotation_count = serializers.IntegerField(help_text="labels that stand: not revised, not invalidated")
+    guideline_version = VersionForm(allow_null=True)
+    current_checkpoint = CheckpointRefForm(allow_null=True)
+    overlap = serializers.IntegerField()
+    paused = serializers.BooleanField()
+
+
+class NewMemberForm(Rest):
+    username = serializers.CharField()
+    token = serializers.CharField(
+        allow_null=True, help_text="shown this once; null for an account that was there"
+    )
+
+
+class RefusalForm(Rest):
+    row = serializers.IntegerField(allow_null=True)
+    field = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class ImportedForm(Rest):
+    # "import" is a word of Python's.
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {
+            "import": serializers.IntegerField(),
+            "accepted": serializers.IntegerField(),
+            "refused": RefusalForm(many=True),
+        }
+
+
+class DatasetForm(Rest):
+    id = serializers.IntegerField()
+    project = serializers.SlugField()
+    number = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=Dataset.Kind.choices)
+    filter = serializers.DictField()
+    size = serializers.IntegerField()
+    digest = serializers.CharField(help_text="sha256 of its JSONL export in the first of its forms")
+    forms = serializers.ListField(child=serializers.CharField())
+    frozen_at = serializers.DateTimeField()
+
+
+class DatasetPageForm(PageForm):
+    results = DatasetForm(many=True)

@@ -1,0 +1,122 @@
+"""Doors to projects and their people, and to what comes in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, Value
+from drf_spectacular.utils import extend_schema
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from labeling import intake
+from labeling.api import OrjsonParser, forms
+from labeling.api.doors import Door
+from labeling.models import Annotation, Import, Membership, Project, Task
+from labeling.projects import create_member
+
+
+class Projects(Door):
+    @extend_schema(operation_id="list_projects", responses=forms.ProjectListForm)
+    def get(self, request: Request) -> Response:
+        """The projects that one is a member of, and as what."""
+        role = Value(Membership.Role.OWNER) if self.user.is_superuser else F("memberships__role")
+        found = Project.objects.visible_to(self.user).order_by("name")
+        return Response({"results": list(found.values("slug", "name", role=role))})
+
+
+class OneProject(Door):
+    @extend_schema(operation_id="get_project", responses=forms.ProjectForm)
+    def get(self, request: Request, slug: str) -> Response:
+        """The project in figures, with the guideline version and the checkpoint that are in use."""
+        membership = self.member(slug)
+        project = membership.project
+        version, checkpoint = project.guideline.current, project.current_checkpoint
+        tasks = Task.objects.filter(project=project)
+        return Response(
+            {
+                "slug": project.slug,
+                "name": project.name,
+                "role": membership.role,
+                "task_count": tasks.count(),
+                "open_task_count": tasks.open().count(),
+                "annotation_count": Annotation.objects.valid().filter(task__project=project).count(),
+                "guideline_version": version
+                and {"id": version.pk, "guideline": project.guideline.slug, "number": version.number},
+                "current_checkpoint": checkpoint and {"id": checkpoint.pk, "name": checkpoint.name},
+                "overlap": project.overlap,
+                "paused": project.paused,
+            }
+        )
+
+
+class Members(Door):
+    @extend_schema(operation_id="add_member", request=forms.MemberForm, responses={201: forms.NewMemberForm})
+    def post(self, request: Request, slug: str) -> Response:
+        """Add a member, with an account and a token where there is no account of that name."""
+        manager, asked = self.manager(slug), self.read(forms.MemberForm)
+        if asked["role"] == Membership.Role.OWNER and manager.role != Membership.Role.OWNER:
+            raise PermissionDenied("Only an owner may make another one.")
+        membership, token = create_member(project=manager.project, **asked)
+        return Response({"username": membership.user.username, "token": token}, status=201)
+
+
+class JsonLines(BaseParser):
+    """Rows of a JSONL body, read as they are wanted."""
+
+    media_type = "application/jsonl"
+    name = "body.jsonl"
+
+    def parse(self, stream: Any, media_type: Any = None, parser_context: Any = None) -> Any:
+        # Looked at now, so that a body of another kind is refused before anything is stored.
+        rows = iter(intake.read_rows(stream, self.name))
+        first = next(rows, None)
+        return iter(()) if first is None else chain([first], rows)
+
+
+class NewlineDelimitedJson(JsonLines):
+    media_type = "application/x-ndjson"
+
+
+class Csv(JsonLines):
+    media_type = "text/csv"
+    name = "body.csv"
+
+
+class Prompts(Door):
+    parser_classes = [OrjsonParser, JsonLines, NewlineDelimitedJson, Csv]
+
+    @extend_schema(
+        operation_id="import_prompts",
+        parameters=[forms.ImportQueryForm],
+        request={"application/json": forms.RowsForm, "application/jsonl": str, "text/csv": str},
+        responses={201: forms.ImportedForm},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Take in prompts: `{"rows": […]}`, or a body of JSONL or CSV. Refused rows are listed with why."""
+        return self.take_in(slug, intake.import_prompts)
+
+    def take_in(self, slug: str, verb: Callable[..., Import]) -> Response:
+        project = self.manager(slug).project
+        asked = self.query(forms.ImportQueryForm)
+        sent = self.request.data
+        rows = sent if isinstance(sent, Iterator | list) else self.read(forms.RowsForm)["rows"]
+        batch = verb(project=project, rows=rows, user=self.user, **asked)
+        body = {"import": batch.pk, "accepted": batch.accepted, "refused": batch.refused}
+        return Response(body, status=201)
+
+
+class Demonstrations(Prompts):
+    @extend_schema(
+        operation_id="import_demonstrations",
+        parameters=[forms.ImportQueryForm],
+        request={"application/json": forms.RowsForm, "application/jsonl": str, "text/csv": str},
+        responses={201: forms.ImportedForm},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Take in demonstrations, in the forms of `prompts/`; each becomes a label by an import."""
+        return self.take_in(slug, intake.import_demonstrations)

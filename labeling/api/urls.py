@@ -1,0 +1,24 @@
+"""Addresses of labeling's part of the API, all under ``/api/``."""
+
+from django.urls import path
+
+from labeling.api import datasets, projects, work
+
+urlpatterns = [
+    path("projects/", projects.Projects.as_view()),
+    path("projects/<slug:slug>/", projects.OneProject.as_view()),
+    path("projects/<slug:slug>/members/", projects.Members.as_view()),
+    path("projects/<slug:slug>/prompts/", projects.Prompts.as_view()),
+    path("projects/<slug:slug>/demonstrations/", projects.Demonstrations.as_view()),
+    path("projects/<slug:slug>/next/", work.Next.as_view()),
+    path("projects/<slug:slug>/annotations/", work.Annotations.as_view()),
+    path("projects/<slug:slug>/datasets/", datasets.Datasets.as_view()),
+    path("leases/<uuid:lease_id>/draft/", work.LeaseDraft.as_view()),
+    path("leases/<uuid:lease_id>/heartbeat/", work.LeaseHeartbeat.as_view()),
+    path("leases/<uuid:lease_id>/skip/", work.LeaseSkip.as_view()),
+    path("leases/<uuid:lease_id>/submit/", work.LeaseSubmit.as_view()),
+    path("annotations/<int:annotation_id>/revise/", work.AnnotationRevise.as_view()),
+    path("annotations/<int:annotation_id>/invalidate/", work.AnnotationInvalidate.as_view()),
+    path("datasets/<int:dataset_id>/", datasets.OneDataset.as_view()),
+    path("datasets/<int:dataset_id>/export/", datasets.DatasetExport.as_view()),
+]

@@ -1,0 +1,163 @@
+"""Doors to the work: the next task, its lease and draft, labels and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import F
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from labeling import annotate, queue
+from labeling.api import forms
+from labeling.api.doors import Door
+from labeling.models import Annotation, Candidate, Draft, Lease, Membership, Project, Task
+
+
+class Next(Door):
+    @extend_schema(
+        operation_id="lease_next", request=forms.NextForm, responses={200: forms.TaskForm, 204: None}
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """The task to work on next: the open one, else a new lease. 204 where nothing waits."""
+        asked = self.read(forms.NextForm)
+        project = self.member(slug).project
+        lease = queue.lease_next(labeler=self.labeler, project=project, **asked)
+        return Response(status=204) if lease is None else Response(_sheet(lease))
+
+
+class LeaseDraft(Door):
+    @extend_schema(operation_id="save_draft", request=forms.DraftForm, responses=forms.SavedDraftForm)
+    def put(self, request: Request, lease_id: UUID) -> Response:
+        """Keep unfinished work. 409 with `stored: {answer, version}` where another tab saved since."""
+        draft = annotate.save_draft(lease_id=lease_id, labeler=self.labeler, **self.read(forms.DraftForm))
+        return Response({"version": draft.version, "saved_at": draft.updated_at})
+
+
+class LeaseHeartbeat(Door):
+    @extend_schema(operation_id="renew_lease", request=forms.HeartbeatForm, responses=forms.RenewedForm)
+    def post(self, request: Request, lease_id: UUID) -> Response:
+        """Keep the lease alive. 409 where it ran out and the task is full."""
+        lease = queue.renew(lease_id=lease_id, labeler=self.labeler, **self.read(forms.HeartbeatForm))
+        return Response({"expires_at": lease.expires_at})
+
+
+class LeaseSkip(Door):
+    @extend_schema(operation_id="skip_task", request=forms.SkipForm, responses={204: None})
+    def post(self, request: Request, lease_id: UUID) -> Response:
+        """Give the task to somebody else; it never counts against you and never comes back to you."""
+        queue.skip(lease_id=lease_id, labeler=self.labeler, **self.read(forms.SkipForm))
+        return Response(status=204)
+
+
+class LeaseSubmit(Door):
+    @extend_schema(
+        operation_id="submit_answer",
+        request=forms.SubmitForm,
+        responses={201: forms.SubmittedForm, 200: forms.SubmittedForm},
+    )
+    def post(self, request: Request, lease_id: UUID) -> Response:
+        """Store the answer as a label: 201, or 200 where this `submission_id` stored it before."""
+        sent = self.read(forms.SubmitForm)
+        return _stored(annotate.submit(lease_id=lease_id, labeler=self.labeler, **sent))
+
+
+class AnnotationRevise(Door):
+    @extend_schema(
+        operation_id="revise_annotation",
+        request=forms.ReviseForm,
+        responses={201: forms.SubmittedForm, 200: forms.SubmittedForm},
+    )
+    def post(self, request: Request, annotation_id: int) -> Response:
+        """Put a new version in the place of a label of one's own; the old one is kept."""
+        sent = self.read(forms.ReviseForm)
+        return _stored(annotate.revise(annotation_id=annotation_id, labeler=self.labeler, **sent))
+
+
+class AnnotationInvalidate(Door):
+    @extend_schema(
+        operation_id="invalidate_annotation",
+        request=forms.InvalidateForm,
+        responses={201: forms.InvalidatedForm},
+    )
+    def post(self, request: Request, annotation_id: int) -> Response:
+        """Take a label out of use, with a reason; its task asks for another. Owners and admins only."""
+        visible = Project.objects.visible_to(self.user)
+        label = Annotation.objects.select_related("task__project").get(
+            pk=annotation_id, task__project__in=visible
+        )
+        self.manager(label.task.project.slug)
+        reason = self.read(forms.InvalidateForm)["reason"]
+        gone = annotate.invalidate(annotation=label, actor=self.user, reason=reason)
+        return Response({"annotation": label.pk, "reason": gone.reason, "at": gone.created_at}, status=201)
+
+
+class Annotations(Door):
+    @extend_schema(
+        operation_id="list_annotations",
+        parameters=[forms.WhoseForm, OpenApiParameter("cursor", str), OpenApiParameter("page_size", int)],
+        responses=forms.AnnotationPageForm,
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        """Labels, newest first; with `mine=1` one's own, which is all that a labeler may see."""
+        membership = self.member(slug)
+        mine = self.query(forms.WhoseForm)["mine"]
+        if not mine and membership.role == Membership.Role.LABELER:
+            raise PermissionDenied("Labelers see their own labels only. Add mine=1.")
+        labels = Annotation.objects.filter(task__project=membership.project_id)
+        if mine:
+            labels = labels.filter(labeler=self.labeler)
+        return self.page(
+            labels.values(
+                "id",
+                "submission_id",
+                "kind",
+                "answer",
+                "shown_order",
+                "surplus",
+                "submitted_at",
+                "task",
+                "labeler",
+                "supersedes",
+                guideline=F("guideline_version__number"),
+                revised_by=F("superseded_by"),
+                invalidated=F("invalidation__reason"),
+            )
+        )
+
+
+def _sheet(lease: Lease) -> dict[str, Any]:
+    """All that a labeler gets to see of the task: never which model wrote what."""
+    task = Task.objects.select_related("prompt", "guideline_version__guideline").get(pk=lease.task_id)
+    texts = dict(Candidate.objects.filter(task=task).values_list("pk", "completion__text"))
+    draft = Draft.objects.filter(task=task, labeler=lease.labeler_id).values("answer", "version").first()
+    version = task.guideline_version
+    return {
+        "id": task.pk,
+        "lease": lease.pk,
+        "kind": task.kind,
+        "prompt": task.prompt.messages,
+        "candidates": [{"id": pk, "text": texts[pk]} for pk in lease.shown_order],
+        "guideline_version": {
+            "id": version.pk,
+            "guideline": version.guideline.slug,
+            "number": version.number,
+        },
+        "draft": draft,
+        "expires_at": lease.expires_at,
+        "opened_at": lease.opened_at,
+    }
+
+
+def _stored(label: Annotation) -> Response:
+    body = {
+        "id": label.pk,
+        "submission_id": label.submission_id,
+        "task": label.task_id,
+        "surplus": label.surplus,
+        "submitted_at": label.submitted_at,
+    }
+    return Response(body, status=200 if label.repeated else 201)
