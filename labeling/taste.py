@@ -80,8 +80,8 @@ class Noise:
     flips: float
 
 
-# `paper`: two labelers agree on 72.6 % (InstructGPT, arXiv 2203.02155) of all pairs of the shipped SFT model's answers,
-# tuned under `kind`; 14 % of those pairs have equal gold. `careful` is one person who takes their time.
+# `paper`: two labelers agree on 72.6 % (InstructGPT, arXiv 2203.02155) of all pairs of the shipped SFT
+# model's answers, tuned under `kind`; 14 % of those pairs have equal gold. `careful`: one person taking time.
 NOISE: dict[str, Noise] = {
     "clear": Noise(beta=1.5, flips=0.08),
     "paper": Noise(beta=0.84, flips=0.0),

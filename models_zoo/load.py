@@ -1,4 +1,4 @@
-"""Load what a checkpoint folder holds: tokenizer, language model, reward model; whole or as a LoRA adapter."""
+"""Load what a checkpoint holds: tokenizer, language model, reward model; whole or as a LoRA adapter."""
 
 import json
 import os

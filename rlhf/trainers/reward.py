@@ -1,10 +1,10 @@
 """A reward model from rankings of K answers: `python -m rlhf.trainers.reward RUN_DIR`.
 
-By a subclass of `trl.RewardTrainer`. Every answer of a ranking is scored once and all its ordered pairs are taken from those scores (InstructGPT,
-arXiv 2203.02155, equation 1, one ranking a batch element); ties give no pair, a ranking counts by its
-weight, a margin asks for that much distance (Llama 2, arXiv 2307.09288). Departures from TRL: the score is
-read at the end token, not at whatever the chat template prints last; over-long rankings are counted, not
-dropped without a word.
+By a subclass of `trl.RewardTrainer`. Every answer of a ranking is scored once and all its ordered pairs are
+taken from those scores (InstructGPT, arXiv 2203.02155, equation 1, one ranking a batch element); ties give
+no pair, a ranking counts by its weight, a margin asks for that much distance (Llama 2, arXiv 2307.09288).
+Departures from TRL: the score is read at the end token, not at whatever the chat template prints last;
+over-long rankings are counted, not dropped without a word.
 
 The model starts from the input `policy`, a language model, with a fresh head. Its agreement with labels it
 was not trained on is measured by cross-validation, because with few labels one split says nothing, and is
@@ -118,8 +118,8 @@ def grouped_loss(
 ) -> torch.Tensor:
     """−log sigmoid(better − worse − margin): mean over a ranking's pairs, weighted mean over rankings.
 
-    scores, group, rank: (N,) over answers; weight, margin: (G,) over rankings → scalar. Rankings without a pair do
-    not count.
+    scores, group, rank: (N,) over answers; weight, margin: (G,) over rankings → scalar. Rankings without a
+    pair do not count.
     """
     better, worse = ordered_pairs(group, rank)
     of = group[better]
@@ -193,7 +193,7 @@ def cross_validate(
     done: int,
     steps: list[int],
 ) -> list[tuple[str, float, int]]:
-    """Train without each fold, with the same settings, and measure there: (cluster, right, pairs) a ranking."""
+    """Train without each fold, as on the whole, and measure there: (cluster, right, pairs) a ranking."""
     found = []
     for at, fold in enumerate(folds):
         rest = [ranking for i, ranking in enumerate(rankings) if i not in set(fold)]
