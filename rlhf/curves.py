@@ -46,6 +46,8 @@ CURVES: dict[str, list[Curve]] = {
         Curve("finished", _("Ends by itself"), _("share of answers"), share=True),
         Curve("policy_loss", _("Policy loss")),
         Curve("value_loss", _("Value loss")),
+        Curve("value", _("Value"), _("reward the critic expects")),
+        Curve("approximate_kl", _("KL of one update"), _("nats a token")),
         Curve("clipped", _("Clipped"), _("share of tokens"), share=True),
         Curve("kl_coefficient", _("KL coefficient"), _("a token and nat")),
         Curve("gradient_norm", _("Gradient norm")),
@@ -55,6 +57,10 @@ CURVES: dict[str, list[Curve]] = {
 UNSEEN = ("n", "step", "time", "superseded", "epoch", "num_tokens", "seconds")
 
 
-def of(algorithm: str) -> list[Curve]:
-    """The curves of an algorithm, most telling first; none for one that is unknown."""
-    return CURVES.get(algorithm, [])
+TELLING = 6
+
+
+def of(algorithm: str) -> tuple[list[Curve], list[Curve]]:
+    """The curves of an algorithm: those that tell how it goes, and the rest. None for one that is unknown."""
+    known = CURVES.get(algorithm, [])
+    return known[:TELLING], known[TELLING:]

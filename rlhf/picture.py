@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from guidelines.models import GuidelineVersion
 from labeling.models import Annotation, Dataset, Lease, Project, Task
-from rlhf import directory, loop, steps, summary
+from rlhf import directory, loop, sampling, summary
 from rlhf.models import Loop, Metric, Round, RoundStep, Run
 from rlhf.summary import Summary, step_name
 
@@ -127,7 +127,7 @@ def read(project: Project) -> Picture:
     gathering = labeling[-1] if labeling else loop.current_round(project)
     return Picture(
         project=project,
-        settings=steps.loop_of(project),
+        settings=sampling.loop_of(project),
         guideline=guideline,
         open_rankings=tasks["rankings"],
         open_demonstrations=tasks["demonstrations"],

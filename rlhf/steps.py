@@ -17,7 +17,7 @@ from django.db.models import Count
 from labeling import dataset
 from labeling.models import Dataset, Prompt, Split
 from models_zoo.models import Checkpoint
-from rlhf import guard, jobs, sampling
+from rlhf import endings, guard, jobs, sampling
 from rlhf.models import Round, RoundStep, Run
 from rlhf.sampling import loop_of
 from rlhf.trainers import knobs as trainer_knobs
@@ -180,9 +180,10 @@ def _begin_evaluate(step: RoundStep) -> Run:
 
 def _finish_evaluate(round: Round, run: Run) -> str:
     """Compare both checkpoints' answers to the held-out prompts: same prompts, same seeds, one judge."""
-    sampling.take_in(run)
+    sampled = _run_of(round, "sample")
+    ended = [endings.shares(sampling.take_in(each)) for each in (run, sampled)]
     scores: dict[tuple[int, int], list[float]] = {}
-    for each in chain(sampling.answers_of(_run_of(round, "sample")), sampling.answers_of(run)):
+    for each in chain(sampling.answers_of(sampled), sampling.answers_of(run)):
         if each["prompt"]["split"] == Split.HELDOUT:
             scores.setdefault((each["prompt_index"], each["index"]), []).append(each["reward"])
     if not scores or round.checkpoint_after is None:
@@ -194,6 +195,7 @@ def _finish_evaluate(round: Round, run: Run) -> str:
         "win_rate": share,
         "answers": len(scores),
         "judge": str(_judge(round)),
+        "endings": dict(zip(("before", "after"), ended, strict=True)) if all(ended) else None,
     }
     round.checkpoint_after.save(update_fields=["figures"])
     return (

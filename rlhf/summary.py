@@ -69,6 +69,12 @@ class Summary:
         return next((step for step in self.steps if step.state != RoundStep.State.DONE), None)
 
     @property
+    def restartable(self) -> bool:
+        """Whether a step may be done again: the round has ended and nobody has decided on it."""
+        ended = self.round.state in {Round.State.STOPPED, Round.State.DONE}
+        return ended and self.round.decision == Round.Decision.NONE
+
+    @property
     def steps_done(self) -> int:
         return sum(step.state == RoundStep.State.DONE for step in self.steps)
 

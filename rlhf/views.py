@@ -19,12 +19,13 @@ from labeling import dataset
 from labeling.access import membership_of, project_context
 from labeling.models import Dataset, Membership
 from models_zoo.models import Checkpoint
-from rlhf import comparison, curves, directory, jobs, lineage, loop, picture, steps, summary, transcript
+from rlhf import comparison, curves, directory, jobs, lineage, loop, picture, summary, transcript
 from rlhf.models import Metric, Round, Run
 from rlhf.trainers import knobs
 
 ROWS = 50
 SIDE_BY_SIDE = 6
+ALL_ROLLOUTS = 512
 
 
 @require_safe
@@ -58,9 +59,7 @@ def project(request: HttpRequest, slug: str) -> HttpResponse:
 def auto_start(request: HttpRequest, slug: str) -> HttpResponse:
     """Switch whether a due round waits for a press."""
     membership = _engineer(request, slug)
-    settings = steps.loop_of(membership.project)
-    settings.auto_start = request.POST.get("on") == "1"
-    settings.save(update_fields=["auto_start"])
+    loop.set_auto_start(membership.project, on=request.POST.get("on") == "1")
     return redirect("rlhf:project", slug=slug)
 
 
@@ -133,6 +132,8 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
     """One run: curves, progress, knobs, inputs and output, rollouts, log."""
     found, membership = _run(request, run_id)
     newest = Metric.objects.filter(run=found, superseded=False).order_by("-n").first()
+    telling, rest = curves.of(found.algorithm)
+    most = ALL_ROLLOUTS if request.GET.get("rollouts") == "all" else SIDE_BY_SIDE
     return render(
         request,
         "rlhf/run.html",
@@ -142,9 +143,13 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
             "inputs": found.inputs.select_related("checkpoint").order_by("role"),
             "progress": directory.read(found.directory, "progress.json"),
             "knobs": _knobs(found),
-            "curves": curves.of(found.algorithm),
+            "curves": telling,
+            "more_curves": rest,
             "newest": newest,
-            "rollouts": transcript.rollouts(found.directory, step=_number(request, "step") or None),
+            "rollouts": transcript.rollouts(
+                found.directory, step=_number(request, "step") or None, most=most
+            ),
+            "more_rollouts": most < ALL_ROLLOUTS,
             "log": transcript.log(found.directory),
         },
     )

@@ -19,7 +19,7 @@ from labeling.models import Annotation, Completion, Labeler, Membership, Project
 from labeling.texts import text_hash
 from models_zoo import store
 from models_zoo.models import Checkpoint
-from rlhf import picture
+from rlhf import endings, picture
 from rlhf.models import Loop, Metric, Round, RoundStep, Run, RunInput
 from tests.scenes import an_answer, new_labeler, new_project, new_task
 
@@ -125,7 +125,14 @@ def done(project: Project) -> Round:
     Round.objects.create(project=project, number=2, kind="preferences", label_target=6)
     Loop.objects.create(project=project)
     turn.checkpoint_after = runs["ppo"].output
-    turn.checkpoint_after.figures = {"against": {"checkpoint": "sft", "win_rate": 0.83, "answers": 48}}
+    turn.checkpoint_after.figures = {
+        "against": {
+            "checkpoint": "sft",
+            "win_rate": 0.83,
+            "answers": 48,
+            "endings": {"before": {"happy": 0.33, "sad": 0.29}, "after": {"happy": 0.97, "sad": 0.0}},
+        }
+    }
     turn.checkpoint_after.save()
     turn.save()
     answers(project, sft, turn.checkpoint_after)
@@ -295,7 +302,20 @@ def test_home_shows_before_and_after(project: Project, done: Round, owner: Clien
     assert "The owl of sft." in page
     assert f"The owl of {project.slug}-r1-ppo." in page
     assert "83\u202f%" in page
+    assert re.search(r"Happy endings.*?33\u202f% →.*?97\u202f%", page, re.DOTALL)
     assert 'id="promote"' in page
+
+
+def test_endings_of_stories_only(project: Project) -> None:
+    answers(project, checkpoint("policy"))
+    told = {completion.prompt: [completion] for completion in Completion.objects.all()}
+    assert endings.shares(told) is None
+    for prompt in told:
+        prompt.metadata = {"words": ["owl", "map"]}
+    assert endings.shares(told) == {"happy": 0, "sad": 0}
+    for [completion] in told.values():
+        completion.text = "An owl had a map. They were best friends."
+    assert endings.shares(told) == {"happy": 1, "sad": 0}
 
 
 def test_promotes_by_hand(project: Project, done: Round, owner: Client) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from django import template
 from django.utils import timezone
 from django.utils.formats import number_format
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
@@ -35,6 +36,12 @@ def figure(value: Any) -> str:
         digits = 0 if abs(value) >= 1000 else 1 if abs(value) >= 100 else 2 if abs(value) >= 1 else 3
         return number_format(round(value, digits), digits, force_grouping=True)
     return str(value)
+
+
+@register.filter
+def knob(value: Any) -> str:
+    """A setting as it would be written in a configuration."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @register.filter
@@ -73,8 +80,11 @@ def ago(moment: datetime | None) -> str:
 
 @register.simple_tag
 def lasted(start: datetime | None, end: datetime | None) -> str:
-    """From a start to an end, or to now while there is none."""
-    return seconds(((end or timezone.now()) - start).total_seconds()) if start else ""
+    """From a start to an end; while there is none, to now, which the page then counts on."""
+    if start is None:
+        return ""
+    span = seconds(((end or timezone.now()) - start).total_seconds())
+    return span if end else format_html('<span data-since="{}">{}</span>', start.isoformat(), span)
 
 
 @register.filter

@@ -7,6 +7,7 @@
  * `page:refresh` names it. While the socket is away the page asks every five seconds instead.
  */
 import { fragment } from "../js/api.js";
+import { span } from "./span.js";
 
 const PACE = 1000;
 const POLL = 5000;
@@ -73,4 +74,9 @@ document.addEventListener("live:state", ({ detail }) => {
   clearInterval(poll);
   if (detail.state !== "live") poll = setInterval(() => document.hidden || soon(["", "metric"]), POLL);
 });
+setInterval(() => {
+  for (const element of page.querySelectorAll("[data-since]")) {
+    element.textContent = span((Date.now() - new Date(element.dataset.since)) / 1000);
+  }
+}, 1000);
 toEnd(page);

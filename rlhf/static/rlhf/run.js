@@ -6,14 +6,17 @@
  * is made for each metric on its first value. Points that a resume has superseded are dropped.
  */
 import { api } from "../js/api.js";
-import { fill, gettext, ngettext } from "../js/words.js";
+import { fill } from "../js/words.js";
+import { span } from "./span.js";
 
 const AWAY = 2000;
 const SLOW = 15_000;
+const PORTION = 1000;
 const UNSEEN = new Set(["n", "step", "time", "superseded", "superseded_from", "superseded_to", "epoch", "num_tokens", "seconds"]);
 
 const page = document.querySelector("[data-run]");
-const board = document.getElementById("curves");
+const board = document.getElementById("board");
+const more = document.getElementById("more");
 const newer = document.getElementById("newer");
 const charts = new Map();
 let rows = [];
@@ -21,6 +24,7 @@ let newest = -1;
 let busy = false;
 let again = false;
 let away = false;
+let last = 0;
 let uPlot;
 
 try {
@@ -53,7 +57,7 @@ function figureOf(key) {
   figure.dataset.key = key;
   figure.querySelector(".name").textContent = key.replaceAll("_", " ");
   figure.querySelector(".plot").setAttribute("aria-label", key.replaceAll("_", " "));
-  board.append(figure);
+  more.querySelector(".curves").append(figure);
   return figure;
 }
 
@@ -62,6 +66,7 @@ class Chart {
     this.key = key;
     this.figure = figureOf(key);
     this.figure.hidden = false;
+    if (more.contains(this.figure)) more.hidden = false;
     this.share = "share" in this.figure.dataset;
     this.value = this.figure.querySelector("[data-value]");
     this.plot = this.figure.querySelector(".plot");
@@ -74,7 +79,7 @@ class Chart {
     this.say(this.data[1].length - 1);
     if (!uPlot) return;
     if (this.drawn) this.drawn.setData(this.data);
-    else this.draw();
+    else if (this.plot.clientWidth) this.draw();
   }
 
   say(index) {
@@ -94,7 +99,7 @@ class Chart {
         padding: [8, 8, 0, 0],
         legend: { show: false },
         cursor: { y: false, drag: { x: false, y: false }, sync: { key: "run" }, points: { size: 7 } },
-        scales: { x: { time: false }, y: { range: (_, low, high) => this.range(low, high) } },
+        scales: { x: { time: false, range: (_, low, high) => [low, Math.max(high, last, low + 1)] }, y: { range: (_, low, high) => this.range(low, high) } },
         axes: [
           { ...axis, size: 24, gap: 4, grid: { show: false }, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000] },
           { ...axis, size: 46, gap: 6, space: 28, values: (_, ticks) => ticks.map((tick) => this.tick(tick)) },
@@ -120,9 +125,9 @@ class Chart {
   }
 
   fit() {
-    if (this.drawn && this.plot.clientWidth) {
-      this.drawn.setSize({ width: this.plot.clientWidth, height: this.plot.clientHeight });
-    }
+    if (!this.plot.clientWidth || !uPlot) return;
+    if (this.drawn) this.drawn.setSize({ width: this.plot.clientWidth, height: this.plot.clientHeight });
+    else if (this.data[0].length) this.draw();
   }
 }
 
@@ -142,16 +147,8 @@ function take(fresh) {
     if (!charts.has(key)) charts.set(key, new Chart(key));
     charts.get(key).set(points);
   }
-  const empty = board.querySelector("[data-empty]");
-  empty.hidden = rows.length > 0;
-  empty.textContent = board.dataset.nothing;
+  document.getElementById("no-numbers").hidden = rows.length > 0;
 }
-
-const span = (seconds) => {
-  const n = Math.max(1, Math.round(seconds < 90 ? seconds : seconds / 60));
-  const words = seconds < 90 ? ngettext("%(n)s second", "%(n)s seconds", n) : ngettext("%(n)s minute", "%(n)s minutes", n);
-  return fill(words, { n });
-};
 
 function showProgress(progress) {
   const bar = document.getElementById("progress");
@@ -181,7 +178,11 @@ async function catchUp() {
   busy = true;
   try {
     const answer = await api.get(`/api/runs/${page.dataset.run}/metrics/${newest < 0 ? "" : `?since=${newest}`}`);
+    // The axis reaches to the end of the run, so that the curves grow into it.
+    last = answer.progress?.of ?? 0;
     take(answer.metrics);
+    // A long run comes in portions.
+    again ||= answer.metrics.length >= PORTION;
     showProgress(answer.progress);
     offerNewer();
     if (answer.state !== page.dataset.runState) {
