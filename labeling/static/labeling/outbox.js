@@ -2,7 +2,7 @@
  * Labels on their way. Each is stored in this browser before it is sent and until the server has it; the
  * `submission_id` stays the same over all attempts, so a repeat is harmless.
  *
- * Dispatches `sent` `{item, label}`, `refused` `{item, problem}` and `change`.
+ * Dispatches `sent` `{item, label}`, `refused` `{item}` and `change`.
  */
 import { api } from "../js/api.js";
 import { uuid } from "./kept.js";
@@ -92,7 +92,7 @@ export class Outbox extends EventTarget {
       this.trouble = null;
       item.refused = problem.errors?.map((error) => error.message).join(" ") || problem.message;
       this.store();
-      this.dispatchEvent(new CustomEvent("refused", { detail: { item, problem } }));
+      this.dispatchEvent(new CustomEvent("refused", { detail: { item } }));
     }
     return true;
   }

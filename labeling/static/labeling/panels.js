@@ -171,7 +171,8 @@ export class Panels {
     this.notice(gettext("You are signed out. Sign in again in another tab; your text stays here and is saved then."));
   }
 
-  refusedLabel(item, problem, reopen) {
+  refusedLabel(item, reopen) {
+    this.hideToast();
     const box = byId("refused").content.cloneNode(true).firstElementChild;
     box.querySelector("p").textContent = fill(gettext("A label was not taken: %(why)s"), { why: item.refused });
     box.querySelector("button").addEventListener("click", () => {

@@ -89,12 +89,15 @@ class Work {
       await this.outbox.drain();
       const task = await api.post(`/api/projects/${this.project}/next/`, { kinds: this.kinds });
       this.again.done();
-      if (task && this.outbox.waiting.some((item) => item.task.lease === task.lease)) this.again.later();
+      if (this.view) this.keepAhead(task);
+      else if (task && this.outbox.waiting.some((item) => item.task.lease === task.lease)) this.again.later();
       else if (task) this.show(task);
       else this.nothing();
     } catch (problem) {
-      this.panels.stage("away", problem);
-      this.again.later();
+      if (!this.view) {
+        this.panels.stage("away", problem);
+        this.again.later();
+      }
     } finally {
       this.loading = false;
     }
@@ -198,8 +201,7 @@ class Work {
     try {
       const body = { kinds: this.kinds, prefetch: true };
       const task = await api.post(`/api/projects/${this.project}/next/`, body);
-      const known = [this.task, ...this.ahead.map((one) => one.task)];
-      if (task && !known.some((one) => one?.lease === task.lease)) this.ahead.push({ task, how: {} });
+      this.keepAhead(task);
     } catch {
       // The next task is then fetched when it is wanted.
     } finally {
@@ -207,14 +209,20 @@ class Work {
     }
   }
 
+  /** A task that came while another is on screen waits for its turn. */
+  keepAhead(task) {
+    const known = [this.task, ...this.ahead.map((one) => one.task)];
+    if (task && !known.some((one) => one.lease === task.lease)) this.ahead.push({ task, how: {} });
+  }
+
   sent({ item, label }) {
     if (this.lastSent?.item === item) this.lastSent.label = label.id;
     this.panels.refreshLeft();
   }
 
-  refused({ item, problem }) {
+  refused({ item }) {
     if (this.undoable?.item === item) this.undoable = null;
-    this.panels.refusedLabel(item, problem, () => this.reopen(item));
+    this.panels.refusedLabel(item, () => this.reopen(item));
     if (!this.view) this.load();
   }
 
@@ -323,11 +331,9 @@ class Work {
     );
   }
 
-  newGuideline() {
-    // The task fetched ahead may have been issued anew under the new version.
-    this.ahead = this.ahead.filter((one) => one.how.answer);
-    this.panels.notice(gettext("A new version of the guideline was published. The next task follows it."));
-    this.fetchAhead();
+  newGuideline({ version }) {
+    const text = gettext("Guideline version %(n)s was published. Tasks already in your hands keep the version they show.");
+    this.panels.notice(fill(text, { n: version }), { revising: Boolean(this.revising) });
   }
 }
 

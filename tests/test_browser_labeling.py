@@ -1,0 +1,422 @@
+"""Labelers at work in a real browser against a real server: keys, drafts, a server that goes away."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from conftest import Server
+from playwright.sync_api import Page, expect
+
+pytestmark = pytest.mark.browser
+
+STORIES = [
+    "Once an old owl had a tiny book. A rabbit mended it with her.",
+    "Once a shy owl lost her book and cried.",
+    "One quiet owl read her book to a cat.",
+    "An owl counted to ten and stopped.",
+]
+
+SETUP = """
+import json, sys
+from django.contrib.auth.models import User
+from labeling.models import Candidate, Completion, Prompt, Task
+from labeling.projects import create_member, create_project
+from labeling.texts import text_hash
+from labeling import tokens
+
+given = json.loads({given!r})
+owner = User.objects.create_user(given["owner"], password=given["password"])
+project = create_project(slug=given["slug"], name="Owl stories", guideline_title="Kind stories",
+                         guideline_body="# Be kind\\n\\nPrefer the **kind** story.", owner=owner)
+create_member(project=project, username=given["user"], role="labeler", kind="human", group="train")
+user = User.objects.get(username=given["user"])
+user.set_password(given["password"])
+user.save()
+for at, (kind, prompt, texts) in enumerate(given["tasks"]):
+    messages = [{{"role": "user", "content": prompt}}]
+    prompt = Prompt.objects.create(project=project, messages=messages, text_hash=text_hash(messages))
+    task = Task.objects.create(project=project, kind=kind, prompt=prompt,
+                               guideline_version=project.guideline.current)
+    for position, text in enumerate(texts):
+        completion = Completion.objects.create(prompt=prompt, text=text, index=position,
+                                               text_hash=text_hash(text))
+        Candidate.objects.create(task=task, completion=completion, position=position)
+print("token", tokens.issue(user=owner, name="test"))
+"""
+
+
+@dataclass
+class Desk:
+    """A project of its own with one labeler, and how to look at what reached the server."""
+
+    server: Server
+    slug: str
+    user: str
+    owner: str
+    password: str
+    token: str
+
+    def labels(self) -> list[dict[str, Any]]:
+        """Every label of the project, oldest first, read by its owner over the API."""
+        answer = httpx.get(
+            f"{self.server.url}/api/projects/{self.slug}/annotations/",
+            headers={"Authorization": f"Token {self.token}"},
+        )
+        assert answer.status_code == 200, answer.text
+        return sorted(answer.json()["results"], key=lambda label: label["id"])
+
+    def sign_in(self, page: Page) -> None:
+        page.goto("/accounts/login/")
+        page.get_by_label("User name").fill(self.user)
+        page.get_by_label("Password").fill(self.password)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", name="My work")).to_be_visible()
+
+    def open(self, page: Page, kind: str) -> None:
+        page.goto(f"/projects/{self.slug}/work/{kind}/")
+        expect(page.locator("[data-stage=task] [data-prompt]")).to_be_visible()
+
+    @contextmanager
+    def server_away(self) -> Iterator[None]:
+        """The server's process is gone, as in a restart; not a switch inside the browser."""
+        self.server.stop()
+        try:
+            yield
+        finally:
+            self.server.start()
+
+
+def a_desk(server: Server, *tasks: tuple[str, str, list[str]]) -> Desk:
+    name = uuid.uuid4().hex[:8]
+    given = {
+        "slug": f"owls-{name}",
+        "user": f"mia-{name}",
+        "owner": f"kim-{name}",
+        "password": uuid.uuid4().hex,
+    }
+    said = server.shell(SETUP.format(given=json.dumps({**given, "tasks": tasks})))
+    return Desk(server=server, token=said.split()[-1], **given)
+
+
+@pytest.fixture
+def ranking(server: Server, page: Page) -> Desk:
+    desk = a_desk(server, *[("rank", f"A story about owl {n}.", STORIES) for n in range(3)])
+    desk.sign_in(page)
+    return desk
+
+
+@pytest.fixture
+def writing(server: Server, page: Page) -> Desk:
+    desk = a_desk(server, *[("demonstrate", f"A story about owl {n}.", []) for n in range(3)])
+    desk.sign_in(page)
+    return desk
+
+
+def saved(page: Page) -> Any:
+    return page.locator("[data-saved]")
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def shown_ids(page: Page) -> list[int]:
+    """Candidate ids in the order shown: answer 1 first."""
+    return [int(card.get_attribute("data-id") or 0) for card in page.locator(".answer").all()]
+
+
+def test_home_says_what_waits(ranking: Desk, page: Page) -> None:
+    expect(page.get_by_role("link", name="3 Rank answers")).to_be_visible()
+    expect(page.get_by_text("Nothing waits for you here now.")).to_be_visible()
+    page.get_by_role("link", name="3 Rank answers").click()
+    expect(page.locator(".answer")).to_have_count(4)
+    for card, text in zip(
+        page.locator(".answer .reading").all(),
+        page.locator(".answer .reading").all_inner_texts(),
+        strict=True,
+    ):
+        assert text in STORIES
+        assert card.evaluate("text => text.scrollHeight <= text.clientHeight + 1"), "an answer is cut off"
+
+
+def test_strangers_find_nothing(ranking: Desk, server: Server, page: Page) -> None:
+    other = a_desk(server, ("rank", "Secret", STORIES))
+    assert page.goto(f"/projects/{other.slug}/work/").status == 404
+    assert page.goto("/projects/nowhere/work/").status == 404
+    assert page.goto(f"/projects/{ranking.slug}/work/juggle/").status == 404
+
+
+def test_write_a_demonstration(writing: Desk, page: Page) -> None:
+    writing.open(page, "demonstrate")
+    expect(page.get_by_text("A story about owl 0.")).to_be_visible()
+    page.keyboard.type("Once upon a time, an owl was **kind**.")
+    expect(page.locator("[data-count]")).to_contain_text("8 words")
+    expect(saved(page)).to_contain_text("saved ")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator(".preview strong")).to_have_text("kind")
+    page.reload()
+    expect(page.get_by_role("textbox", name="Your answer")).to_have_value(
+        "Once upon a time, an owl was **kind**."
+    )
+    press(page, "Control+Enter")
+    expect(page.get_by_text("A story about owl 1.")).to_be_visible()
+    expect(page.locator("#toast")).to_contain_text("Label sent.")
+    assert [label["answer"] for label in writing.labels()] == [
+        {"text": "Once upon a time, an owl was **kind**."}
+    ]
+
+
+def test_rank_by_keyboard_alone(ranking: Desk, page: Page) -> None:
+    ranking.open(page, "rank")
+    ids = shown_ids(page)
+    press(page, "3", "ArrowUp", "1", "ArrowUp", "4", "=", "Enter")
+    expect(page.locator("#review")).to_be_hidden()
+    expect(page.locator("#lack")).to_have_text("1 answer is still to place.")
+    expect(page.locator("#say")).to_contain_text("1 answer is still to place.")
+    # The one that lacks a place was picked; two up, one undone.
+    press(page, "ArrowUp", "ArrowUp", "u")
+    expect(page.locator("#say")).to_contain_text("Move undone.")
+    press(page, "Enter")
+    expect(page.locator("#review")).to_be_visible()
+    press(page, "Enter")
+    expect(page.get_by_text("A story about owl 1.")).to_be_visible()
+    expect(page.locator("#toast")).to_contain_text("Label sent.")
+    (label,) = ranking.labels()
+    tiers = [set(tier) for tier in label["answer"]["tiers"]]
+    assert tiers == [{ids[2]}, {ids[0], ids[3]}, {ids[1]}]
+    assert label["shown_order"] == ids
+
+
+def test_texts_never_move(ranking: Desk, page: Page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    ranking.open(page, "rank")
+    expect(saved(page)).to_be_visible()
+    boxes = [card.bounding_box() for card in page.locator(".answer").all()]
+    press(page, "1", "ArrowUp", "2", "ArrowUp", "3", "=", "4", "ArrowUp", "ArrowUp", "Escape")
+    expect(saved(page)).to_contain_text("saved ")
+    assert [card.bounding_box() for card in page.locator(".answer").all()] == boxes
+
+
+def test_drag_and_click(ranking: Desk, page: Page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    ranking.open(page, "rank")
+    ids = shown_ids(page)
+    press(page, "2", "ArrowUp")
+    drag(page, page.locator(".tray .chip").first, page.locator(".tier").first)
+    expect(page.locator(f".answer[data-id='{ids[0]}'] .place")).to_have_text("1st, tied")
+    page.locator(f".answer[data-id='{ids[2]}'] .reading").click()
+    page.locator(".answer.picked").get_by_role("button", name="Move up").click()
+    expect(page.locator(f".answer[data-id='{ids[2]}'] .place")).to_have_text("2nd")
+    drag(page, page.locator(f".chip[data-id='{ids[0]}']"), page.locator(".tray"))
+    expect(page.locator(f".answer[data-id='{ids[0]}'] .place")).to_have_text("to place")
+
+
+def drag(page: Page, chip: Any, target: Any) -> None:
+    start, end = chip.bounding_box(), target.bounding_box()
+    page.mouse.move(start["x"] + 12, start["y"] + start["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(end["x"] + 40, end["y"] + end["height"] / 2, steps=8)
+    page.mouse.up()
+
+
+def test_single_keys_wait_while_typing(writing: Desk, page: Page) -> None:
+    writing.open(page, "demonstrate")
+    page.keyboard.type("s? g u 1 = p")
+    expect(page.get_by_role("textbox", name="Your answer")).to_have_value("s? g u 1 = p")
+    assert page.locator("dialog[open]").count() == 0
+    press(page, "Escape", "Control+g", "Alt+s")
+    assert page.locator("dialog[open]").count() == 0
+    press(page, "?")
+    expect(page.locator("#keys")).to_be_visible()
+    page.get_by_label("Single keys are on").uncheck()
+    press(page, "Escape", "g")
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_undo_a_submit(ranking: Desk, page: Page) -> None:
+    ranking.open(page, "rank")
+    press(page, "1", "ArrowUp", "2", "ArrowUp", "3", "ArrowUp", "4", "ArrowUp", "Control+Enter")
+    expect(page.locator("#toast")).to_contain_text("Label sent.")
+    press(page, "u")
+    expect(page.locator("#notice")).to_contain_text("You are changing a label")
+    expect(page.get_by_text("A story about owl 0.")).to_be_visible()
+    press(page, "4", "ArrowUp", "Control+Enter")
+    expect(page.get_by_text("A story about owl 1.")).to_be_visible()
+    expect(page.locator("#toast")).to_contain_text("Label sent.")
+    first, second = ranking.labels()
+    assert second["supersedes"] == first["id"]
+    moved = first["answer"]["tiers"]
+    assert second["answer"]["tiers"] == [moved[0], moved[1], moved[3], moved[2]]
+
+
+def test_skip_never_comes_back(ranking: Desk, page: Page) -> None:
+    ranking.open(page, "rank")
+    press(page, "s")
+    expect(page.get_by_text("Skipping never counts against you.")).to_be_visible()
+    press(page, "Enter")
+    expect(page.get_by_text("A story about owl 1.")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("A story about owl 1.")).to_be_visible()
+    assert ranking.labels() == []
+
+
+def test_guideline_of_the_task(ranking: Desk, page: Page) -> None:
+    ranking.open(page, "rank")
+    ranking.server.shell(
+        "from guidelines import publish; from labeling.models import Project;"
+        f"publish.publish(guideline=Project.objects.get(slug='{ranking.slug}').guideline, body='Be brief.')"
+    )
+    expect(page.locator("#notice")).to_contain_text("Guideline version 2 was published.")
+    press(page, "g")
+    expect(page.locator("#guideline-body")).to_contain_text("version 1")
+    expect(page.locator("#guideline-body strong")).to_have_text("kind")
+    press(page, "g")
+    expect(page.locator("#guideline")).to_be_hidden()
+
+
+def test_server_away_while_writing(writing: Desk, page: Page) -> None:
+    writing.open(page, "demonstrate")
+    page.keyboard.type("The first half")
+    expect(saved(page)).to_contain_text("saved ")
+    with writing.server_away():
+        page.keyboard.type(" and the second")
+        expect(saved(page)).to_have_text("offline, kept here")
+        press(page, "Control+Enter")
+        expect(saved(page)).to_contain_text("1 label waits here")
+        page.keyboard.type("Another answer")
+    expect(saved(page)).to_contain_text("saved ", timeout=30_000)
+    assert [label["answer"]["text"] for label in writing.labels()] == ["The first half and the second"]
+    page.reload()
+    expect(page.get_by_role("textbox", name="Your answer")).to_have_value("Another answer")
+
+
+def test_reload_after_the_server_went_away(writing: Desk, page: Page) -> None:
+    writing.open(page, "demonstrate")
+    page.keyboard.type("On the server")
+    expect(saved(page)).to_contain_text("saved ")
+    with writing.server_away():
+        page.keyboard.type(", and only here")
+        expect(saved(page)).to_have_text("offline, kept here")
+        page.goto("about:blank")
+    writing.open(page, "demonstrate")
+    expect(page.get_by_role("textbox", name="Your answer")).to_have_value("On the server, and only here")
+    expect(saved(page)).to_contain_text("saved ")
+
+
+def test_signed_out_in_mid_sentence(writing: Desk, page: Page) -> None:
+    writing.open(page, "demonstrate")
+    page.keyboard.type("Before")
+    expect(saved(page)).to_contain_text("saved ")
+    page.context.clear_cookies()
+    page.keyboard.type(" and after")
+    expect(saved(page)).to_have_text("signed out, kept here")
+    other = page.context.new_page()
+    writing.sign_in(other)
+    expect(saved(page)).to_contain_text("saved ", timeout=30_000)
+    writing.open(other, "demonstrate")
+    expect(other.get_by_role("textbox", name="Your answer")).to_have_value("Before and after")
+
+
+@pytest.mark.parametrize("choice", ["mine", "theirs"])
+def test_two_windows_never_overwrite(writing: Desk, page: Page, choice: str) -> None:
+    writing.open(page, "demonstrate")
+    other = page.context.new_page()
+    writing.open(other, "demonstrate")
+    other.keyboard.type("Written over there")
+    expect(saved(other)).to_contain_text("saved ")
+    page.keyboard.type("Written here")
+    expect(page.locator("#stale-mine")).to_have_text("Written here")
+    expect(page.locator("#stale-theirs")).to_have_text("Written over there")
+    page.locator(f"#keep-{choice}").click()
+    expect(saved(page)).to_contain_text("saved ")
+    page.reload()
+    kept = {"mine": "Written here", "theirs": "Written over there"}[choice]
+    expect(page.get_by_role("textbox", name="Your answer")).to_have_value(kept)
+
+
+def test_html_stays_text(server: Server, page: Page) -> None:
+    hostile = (
+        "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"> & <b>bold</b>"
+    )
+    desk = a_desk(
+        server, ("rank", hostile, [hostile, "</div>" + hostile, "{{ user }}"]), ("demonstrate", hostile + "!", [])
+    )
+    desk.sign_in(page)
+    desk.open(page, "rank")
+    assert set(page.locator("[data-text]").all_inner_texts()) == {hostile, "</div>" + hostile, "{{ user }}"}
+    expect(page.locator("[data-prompt] .plain")).to_have_text(hostile)
+    press(page, "1", "ArrowUp", "2", "ArrowUp", "3", "ArrowUp", "Enter")
+    expect(page.locator("#review-what")).to_contain_text(hostile)
+    desk.open(page, "demonstrate")
+    page.keyboard.type(hostile + "\n\n[link](javascript:document.title='taken')")
+    expect(saved(page)).to_contain_text("saved ")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator(".preview")).to_contain_text(hostile)
+    assert page.locator(".preview :is(script, img, b, [href^=javascript])").count() == 0
+    page.goto("/")
+    expect(page.locator(".drafts a").first).to_contain_text("<script>document.title='taken'</script>")
+    assert "taken" not in page.title()
+
+
+def test_a_refused_text_is_kept(writing: Desk, page: Page) -> None:
+    writing.open(page, "demonstrate")
+    page.get_by_role("textbox", name="Your answer").fill("long " * 60_000)
+    expect(saved(page)).to_contain_text("the most is 262,144")
+    press(page, "Control+Enter")
+    expect(page.locator("#troubles")).to_contain_text("A label was not taken")
+    page.get_by_role("button", name="Open it").click()
+    expect(page.get_by_text("A story about owl 0.")).to_be_visible()
+    assert len(page.get_by_role("textbox", name="Your answer").input_value()) == 300_000
+    assert writing.labels() == []
+
+
+def test_on_a_phone(server: Server, browser: Any) -> None:
+    desk = a_desk(server, ("rank", "A story about an owl.", STORIES))
+    context = browser.new_context(
+        base_url=server.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True
+    )
+    page = context.new_page()
+    desk.sign_in(page)
+    desk.open(page, "rank")
+    ids = shown_ids(page)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for at in (2, 0, 3, 1):
+        page.locator(f".answer[data-id='{ids[at]}']").get_by_role("button", name="Move up").tap()
+    page.locator(f".answer[data-id='{ids[3]}']").get_by_role("button", name="Tie").tap()
+    page.get_by_role("button", name="Submit").tap()
+    expect(page.get_by_role("heading", name="You are through")).to_be_visible()
+    (label,) = desk.labels()
+    assert [set(tier) for tier in label["answer"]["tiers"]] == [{ids[2]}, {ids[0], ids[3]}, {ids[1]}]
+    context.close()
+
+
+def test_tokens(ranking: Desk, page: Page) -> None:
+    page.goto("/account/tokens/")
+    page.get_by_label("Name of the new token").fill("notebook")
+    page.get_by_role("button", name="Make a token").click()
+    token = page.locator("#token").inner_text()
+    address = f"{ranking.server.url}/api/projects/{ranking.slug}/"
+    headers = {"Authorization": f"Token {token}"}
+    assert httpx.get(address, headers=headers).status_code == 200
+    page.goto("/account/tokens/")
+    assert token not in page.content()
+    page.get_by_role("button", name="Revoke notebook").click()
+    expect(page.get_by_role("button", name="Revoke notebook")).to_have_count(0)
+    assert httpx.get(address, headers=headers).status_code == 401
+
+
+def test_the_theme_stays_chosen(ranking: Desk, page: Page) -> None:
+    page.locator(".menu summary").click()
+    page.get_by_role("button", name="Dark").click()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
