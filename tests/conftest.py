@@ -1,8 +1,8 @@
 """What the tests stand on: an embedded Postgres; for whole-system tests a server, a worker and a browser.
 
-`server`, `worker` and `browser` live for the session (under xdist: for one of its processes), each bounded in
-time and stopped by its own process. Synchronous Playwright keeps the ORM out of its thread: browser tests set
-their data up over HTTP, or with `server.manage`.
+`server` and `worker` live for the session (under xdist: for one of its processes), `browser` for a module;
+each is bounded in time and stopped by its own process. Synchronous Playwright keeps the ORM out of its thread
+while a browser is open: such tests set their data up over HTTP, or with `server.manage`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import httpx
 import psycopg
 import pytest
 from django.conf import settings
+from django.db import connection
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from deploy import postgres
@@ -137,8 +138,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, django_db_setup, django_db_blocker) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
+    # Copied from the tests' own database: migrating another would cost seconds.
+    migrated = connection.settings_dict["NAME"]
+    with django_db_blocker.unblock():
+        connection.close()
     database = f"server_{os.getpid()}"
     own = settings.DATABASES["default"]
     parameters = {
@@ -150,7 +155,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     parameters = {key: value for key, value in parameters.items() if value}
     login = quote(own["USER"]) + (f":{quote(own['PASSWORD'])}" if own.get("PASSWORD") else "")
     with psycopg.connect(**parameters, dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"create database {database}")
+        admin.execute(f"create database {database} template {migrated}")
         address = f"postgresql://{login}@/{database}?host={quote(own['HOST'], safe='')}"
         if own.get("PORT"):
             address += f"&port={own['PORT']}"
@@ -162,7 +167,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         }
         running = Server(environment=environment, log=folder / "server.log")
         try:
-            running.manage("migrate", "--verbosity", "0")
             running.start()
             yield running
         finally:
@@ -180,7 +184,7 @@ def worker(server: Server) -> Iterator[subprocess.Popen[bytes]]:
     end(process)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if not chromium:
