@@ -25,15 +25,17 @@ def write(
     algorithm: str,
     seed: int,
     knobs: Mapping[str, Any],
-    inputs: Mapping[str, Checkpoint],
+    inputs: Mapping[str, Checkpoint | Path],
     data: Mapping[str, Iterable[Mapping[str, Any]]],
     manifest: Mapping[str, Any],
     version: str,
+    name: str = "",
 ) -> dict[str, Any]:
     """Write ``folder`` whole or not at all, and return what stands in its config.json.
 
     Args:
-        inputs: a checkpoint for each role; linked, so that a copy with links followed runs elsewhere.
+        inputs: a checkpoint for each role; linked, so that a copy with links followed runs elsewhere. A
+            folder that is no checkpoint (configuration and tokenizer to start from nothing) is copied in.
         data: rows for each name, ``train`` and perhaps ``heldout``; streamed.
         manifest: what the rows were made from; the files' row counts and digests are added.
 
@@ -49,8 +51,9 @@ def write(
         config = {
             "algorithm": algorithm,
             "seed": seed,
+            **({"name": name} if name else {}),
             "knobs": dict(knobs),
-            "inputs": {role: _link(aside, role, checkpoint) for role, checkpoint in inputs.items()},
+            "inputs": {role: _input(aside, role, given) for role, given in inputs.items()},
             "data": {name: f"data/{name}.jsonl" for name in files},
             "versions": {"tutelage": version, **run_directory.versions()},
         }
@@ -100,14 +103,17 @@ def complaint(error: OSError) -> str:
     return f"{error.filename or 'the run directory'}: {reason}; {mend}"
 
 
-def _link(aside: Path, role: str, checkpoint: Checkpoint) -> dict[str, str]:
-    if not checkpoint.path.is_dir():
+def _input(aside: Path, role: str, given: Checkpoint | Path) -> dict[str, str]:
+    place = aside / "inputs" / role
+    if isinstance(given, Path):
+        shutil.copytree(given, place)
+        return {"path": f"inputs/{role}"}
+    if not given.path.is_dir():
         raise FileNotFoundError(
-            errno.ENOENT, f"the files of checkpoint {checkpoint.name} are gone", str(checkpoint.path)
+            errno.ENOENT, f"the files of checkpoint {given.name} are gone", str(given.path)
         )
-    link = aside / "inputs" / role
-    link.symlink_to(os.path.relpath(checkpoint.path, link.parent))
-    return {"path": f"inputs/{role}", "digest": checkpoint.digest}
+    place.symlink_to(os.path.relpath(given.path, place.parent))
+    return {"path": f"inputs/{role}", "digest": given.digest}
 
 
 def _write_rows(file: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -78,13 +78,14 @@ def create_run(
     *,
     project: Project | None,
     algorithm: str,
-    inputs: Mapping[str, Checkpoint],
+    inputs: Mapping[str, Checkpoint | Path],
     knobs: Mapping[str, Any] | None = None,
     seed: int = 1,
     dataset: Dataset | None = None,
     rows: Iterable[Mapping[str, Any]] | None = None,
     heldout: Iterable[Mapping[str, Any]] | None = None,
     round: Round | None = None,
+    name: str = "",
     user: Any = None,
 ) -> Run:
     """Write a run directory and return its queued Run; nothing starts yet.
@@ -92,6 +93,7 @@ def create_run(
     Args:
         rows: what to train on, where it is not a frozen ``dataset``.
         heldout: rows that the trainer only measures on.
+        name: of the checkpoint it will make, where the usual one does not serve.
 
     Raises:
         RunError: an unknown algorithm or knob, a value out of range, no data, or no room to write.
@@ -126,13 +128,16 @@ def create_run(
             data=data if heldout is None else {**data, "heldout": heldout},
             manifest=_manifest(dataset),
             version=run.code_version,
+            name=name,
         )
     except OSError as error:
         raise RunError("directory", directory.complaint(error)) from error
     with transaction.atomic():
         run.save(force_insert=True)
         RunInput.objects.bulk_create(
-            RunInput(run=run, role=role, checkpoint=checkpoint) for role, checkpoint in inputs.items()
+            RunInput(run=run, role=role, checkpoint=given)
+            for role, given in inputs.items()
+            if isinstance(given, Checkpoint)
         )
         _announce(run)
     return run
@@ -310,7 +315,9 @@ def _complete(run: Run) -> Run:
 
 
 def _name(run: Run) -> str:
-    """`<project>-r<round>-<kind>` in a round, numbered where a step was run again."""
+    """As asked for; else `<project>-r<round>-<kind>` in a round, numbered where a step was run again."""
+    if asked := run.config.get("name"):
+        return asked
     owner = run.project.slug if run.project else "tutelage"
     if run.round is None:
         return f"{owner}-{run.algorithm}-{str(run.pk)[:8]}"
