@@ -42,7 +42,9 @@ def at_import(tree: ast.Module) -> set[str]:
 
 
 def sources(*folders: str) -> list[Path]:
-    return [path.relative_to(ROOT) for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [
+        path.relative_to(ROOT) for folder in sorted(folders) for path in sorted((ROOT / folder).rglob("*.py"))
+    ]
 
 
 def roots(names: set[str]) -> set[str]:
