@@ -25,6 +25,11 @@ def issue(*, user: User, name: str) -> str:
     return token
 
 
+def revoke(*, token: str) -> None:
+    """End a token; one that has ended already stays so."""
+    ApiToken.objects.filter(digest=_digest(token)).delete()
+
+
 class TokenAuthentication(BaseAuthentication):
     """The account of a personal token; sets ``request.auth`` to its `ApiToken`."""
 

@@ -10,6 +10,7 @@ one of them.
 """
 
 import random
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -149,6 +150,14 @@ def split(animal: str, thing: str) -> Split:
     """Where a pair belongs: 23 of the 144 are held out, one or two of every animal and thing."""
     cell = 5 * ANIMALS.index(animal) + 7 * THINGS.index(thing)
     return "heldout" if cell % 13 < 2 else "train"
+
+
+def asked_for(request: str) -> tuple[str, str] | None:
+    """The animal and the thing that a request names first; None where it lacks one of them."""
+    words = re.findall(r"[a-z]+", request.lower())
+    animal = next((word for word in words if word in ANIMALS), None)
+    thing = next((word for word in words if word in THINGS), None)
+    return (animal, thing) if animal and thing else None
 
 
 def pairs(where: Split) -> list[tuple[str, str]]:
