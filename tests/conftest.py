@@ -24,6 +24,7 @@ import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from deploy import postgres
@@ -140,8 +141,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, django_db_setup, django_db_blocker) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    # Copied from the tests' own database: migrating another would cost seconds.
-    migrated = connection.settings_dict["NAME"]
+    # Copied from the tests' own database where a test needed one: migrating another would cost seconds.
+    name = connection.settings_dict["NAME"]
+    template = f" template {name}" if name.startswith(TEST_DATABASE_PREFIX) else ""
     with django_db_blocker.unblock():
         connection.close()
     database = f"server_{os.getpid()}"
@@ -155,7 +157,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, django_db_setup, django_db_
     parameters = {key: value for key, value in parameters.items() if value}
     login = quote(own["USER"]) + (f":{quote(own['PASSWORD'])}" if own.get("PASSWORD") else "")
     with psycopg.connect(**parameters, dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"create database {database} template {migrated}")
+        admin.execute(f"create database {database}{template}")
         address = f"postgresql://{login}@/{database}?host={quote(own['HOST'], safe='')}"
         if own.get("PORT"):
             address += f"&port={own['PORT']}"
@@ -167,6 +169,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, django_db_setup, django_db_
         }
         running = Server(environment=environment, log=folder / "server.log")
         try:
+            if not template:
+                running.manage("migrate", "--verbosity", "0")
             running.start()
             yield running
         finally:

@@ -346,12 +346,11 @@ def test_html_stays_text(server: Server, page: Page) -> None:
     hostile = (
         "<script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\"> & <b>bold</b>"
     )
-    desk = a_desk(
-        server, ("rank", hostile, [hostile, "</div>" + hostile, "{{ user }}"]), ("demonstrate", hostile + "!", [])
-    )
+    answers = [hostile, "</div>" + hostile, "{{ user }}"]
+    desk = a_desk(server, ("rank", hostile, answers), ("demonstrate", hostile + "!", []))
     desk.sign_in(page)
     desk.open(page, "rank")
-    assert set(page.locator("[data-text]").all_inner_texts()) == {hostile, "</div>" + hostile, "{{ user }}"}
+    assert set(page.locator("[data-text]").all_inner_texts()) == set(answers)
     expect(page.locator("[data-prompt] .plain")).to_have_text(hostile)
     press(page, "1", "ArrowUp", "2", "ArrowUp", "3", "ArrowUp", "Enter")
     expect(page.locator("#review-what")).to_contain_text(hostile)
