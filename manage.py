@@ -19,6 +19,8 @@ def main() -> None:
             postgres.ensure_running(home=settings.HOME)
         except postgres.PostgresError as error:
             sys.exit(f"embedded Postgres: {error}")
+        except OSError as error:
+            sys.exit(f"cannot use the state folder {error.filename}: {error.strerror}")
     execute_from_command_line(sys.argv)
 
 
