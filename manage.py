@@ -10,7 +10,8 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     # `--help` must answer at once and without a database.
-    if len(sys.argv) > 1 and not {"-h", "--help", "help"} & set(sys.argv) and "DATABASE_URL" not in os.environ:
+    wants_help = len(sys.argv) == 1 or {"-h", "--help", "help"} & set(sys.argv)
+    if not wants_help and "DATABASE_URL" not in os.environ:
         from django.conf import settings
 
         from deploy import postgres
