@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
-from django.http import Http404
+from django.http import Http404, HttpRequest
 
 from labeling.models import Event, Membership, Project
+
+
+class SignedInRequest(HttpRequest):
+    """What a view behind ``login_required`` gets."""
+
+    user: User
 
 
 def membership_of(*, user: User | AnonymousUser, slug: str) -> Membership:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from guidelines.models import GuidelineVersion
 from guidelines.render import body_html, markdown
 from labeling import answers, tokens
-from labeling.access import membership_of, project_context
+from labeling.access import SignedInRequest, membership_of, project_context
 from labeling.desk import MOST_COUNTED, desk, waiting
 from labeling.models import ApiToken, Task
 from labeling.projects import labeler_for
@@ -21,7 +21,7 @@ LONGEST_TOKEN_NAME = 80
 
 @login_required
 @require_GET
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: SignedInRequest) -> HttpResponse:
     return render(
         request, "labeling/home.html", {"desk": desk(user=request.user, labeler=labeler_for(request.user))}
     )
@@ -29,7 +29,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_GET
-def work(request: HttpRequest, slug: str, kind: str = "") -> HttpResponse:
+def work(request: SignedInRequest, slug: str, kind: str = "") -> HttpResponse:
     """The shell of the work page; ``kind`` narrows it to one kind of task."""
     kind = kind or request.GET.get("kind", "")
     if kind and kind not in Task.Kind.values:
@@ -40,7 +40,7 @@ def work(request: HttpRequest, slug: str, kind: str = "") -> HttpResponse:
 
 @login_required
 @require_GET
-def left(request: HttpRequest, slug: str) -> HttpResponse:
+def left(request: SignedInRequest, slug: str) -> HttpResponse:
     """How many tasks still wait for me, as the words that the work page shows."""
     membership = membership_of(user=request.user, slug=slug)
     kinds = [kind for kind in Task.Kind.values if kind in request.GET.getlist("kind", Task.Kind.values)]
@@ -52,7 +52,7 @@ def left(request: HttpRequest, slug: str) -> HttpResponse:
 @login_required
 @require_GET
 @cache_control(private=True, max_age=3600)
-def drawer(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+def drawer(request: SignedInRequest, slug: str, number: int) -> HttpResponse:
     """One version of the project's guideline, to be read beside the task."""
     project = membership_of(user=request.user, slug=slug).project
     version = get_object_or_404(
@@ -63,7 +63,7 @@ def drawer(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 
 @login_required
 @require_POST
-def preview(request: HttpRequest, slug: str) -> HttpResponse:
+def preview(request: SignedInRequest, slug: str) -> HttpResponse:
     """What a text looks like as Markdown; nothing is stored."""
     membership_of(user=request.user, slug=slug)
     return HttpResponse(markdown(request.POST.get("text", "")[: answers.MOST_BYTES]))
@@ -71,7 +71,7 @@ def preview(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "POST"])
-def token_list(request: HttpRequest) -> HttpResponse:
+def token_list(request: SignedInRequest) -> HttpResponse:
     """Personal tokens; a new one is shown in the answer to the POST that made it, and never again."""
     context: dict[str, object] = {}
     if request.method == "POST":
@@ -88,6 +88,6 @@ def token_list(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
-def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
+def token_revoke(request: SignedInRequest, pk: int) -> HttpResponse:
     get_object_or_404(ApiToken, pk=pk, user=request.user).delete()
     return redirect("labeling:tokens")
