@@ -99,7 +99,7 @@ class Reward:
 class Ppo:
     """Proximal policy optimisation against a reward model, held near the reference by a KL penalty."""
 
-    updates: int = 32
+    updates: int = 40
     rollouts: int = 64
     """Answers an update."""
     epochs: int = 2
