@@ -22,7 +22,12 @@ def main() -> None:
             sys.exit(f"embedded Postgres: {error}")
         except OSError as error:
             sys.exit(f"cannot use the state folder {error.filename}: {error.strerror}")
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    finally:
+        # A demo leaves nothing running; other commands leave the server to the next one.
+        if sys.argv[1:2] == ["demo"] and embedded:
+            postgres.stop(home=settings.HOME, unless_used=True)
 
 
 if __name__ == "__main__":
