@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from django.db.models import Exists, OuterRef, QuerySet
 
 from labeling.models import Completion, Project, Prompt, Split
 from models_zoo.models import Checkpoint
+
+_WORD = re.compile(r"\s*\S+|\s+$")
+ALIKE = 0.4
+# Comparing takes the square of the length; a longer answer is read, not skimmed.
+MOST_WORDS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +24,16 @@ class Pair:
     prompt: Prompt
     before: Completion
     after: Completion
+
+    @property
+    def words(self) -> list[tuple[str, bool]]:
+        """The later answer in pieces, each with whether it is new; none is where the two are mostly apart."""
+        old, new = (_WORD.findall(answer.text) for answer in (self.before, self.after))
+        matcher = SequenceMatcher(a=old, b=new, autojunk=False)
+        if max(len(old), len(new)) > MOST_WORDS or matcher.ratio() < ALIKE:
+            return [(self.after.text, False)]
+        opcodes = matcher.get_opcodes()
+        return [("".join(new[j1:j2]), tag != "equal") for tag, _, _, j1, j2 in opcodes if j1 < j2]
 
 
 def pairs(

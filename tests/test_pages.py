@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from scenes import an_answer, new_labeler, new_project, new_task
 
 from guidelines import publish
 from labeling import annotate, dataset, queue
@@ -19,9 +20,8 @@ from labeling.models import Annotation, Completion, Labeler, Membership, Project
 from labeling.texts import text_hash
 from models_zoo import store
 from models_zoo.models import Checkpoint
-from rlhf import endings, picture
+from rlhf import comparison, endings, picture
 from rlhf.models import Loop, Metric, Round, RoundStep, Run, RunInput
-from tests.scenes import an_answer, new_labeler, new_project, new_task
 
 SFT = Path(__file__).resolve().parents[1] / "models_zoo" / "pocket_stories" / "sft"
 pytestmark = pytest.mark.django_db
@@ -298,7 +298,7 @@ def test_lists_take_few_queries(
 
 
 def test_home_shows_before_and_after(project: Project, done: Round, owner: Client) -> None:
-    page = owner.get(f"/projects/{project.slug}/").content.decode()
+    page = re.sub(r"</?mark>", "", owner.get(f"/projects/{project.slug}/").content.decode())
     assert "The owl of sft." in page
     assert f"The owl of {project.slug}-r1-ppo." in page
     assert "83\u202f%" in page
@@ -316,6 +316,23 @@ def test_endings_of_stories_only(project: Project) -> None:
     for [completion] in told.values():
         completion.text = "An owl had a map. They were best friends."
     assert endings.shares(told) == {"happy": 1, "sad": 0}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "new"),
+    [
+        ("A fox ran home.", "A fox ran home.", []),
+        ("A fox ran home and cried.", "A fox ran home and sang.", [" sang."]),
+        ("One two three.", "Nothing alike here at all.", []),
+        ("A  fox\nran.", "A  fox\nhopped and ran.", ["\nhopped", " and ran."]),
+        ("", "", []),
+    ],
+)
+def test_marks_new_words(before: str, after: str, new: list[str]) -> None:
+    pair = comparison.Pair(Prompt(), Completion(text=before), Completion(text=after))
+    assert "".join(piece for piece, _ in pair.words) == after
+    marked = "".join(piece for piece, is_new in pair.words if is_new)
+    assert marked == "".join(new)
 
 
 def test_promotes_by_hand(project: Project, done: Round, owner: Client) -> None:
