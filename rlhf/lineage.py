@@ -35,7 +35,8 @@ def checkpoints(project: Project) -> QuerySet[Checkpoint]:
 
 def ancestors(checkpoint: Checkpoint) -> list[Checkpoint]:
     """What a checkpoint descends from, nearest first."""
-    chain, at = [], checkpoint.parent
+    chain: list[Checkpoint] = []
+    at = checkpoint.parent
     while at is not None and len(chain) < 50:
         chain.append(at)
         at = at.parent

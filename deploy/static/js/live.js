@@ -78,5 +78,8 @@ function show(state) {
 const { project, liveSince } = document.body.dataset;
 if (project) {
   document.addEventListener("live:state", ({ detail }) => show(detail.state));
-  new Live(project, liveSince ? Number(liveSince) : null);
+  // By then every module of the page listens: what was missed since the rendering must not come before.
+  const start = () => new Live(project, liveSince ? Number(liveSince) : null);
+  if (document.readyState === "complete") start();
+  else document.addEventListener("DOMContentLoaded", start, { once: true });
 }
