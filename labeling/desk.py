@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
-from django.db.models import Count, Exists, F, OuterRef, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 from django.utils import timezone
 
 from labeling.models import Annotation, Draft, Labeler, Lease, Membership, Project, Task
@@ -63,13 +63,14 @@ class Desk:
 
 def waiting(*, project: Project, labeler: Labeler, kind: str) -> int:
     """How many tasks of ``kind`` wait for ``labeler``, at most `MOST_COUNTED`."""
+    in_hand = Lease.objects.filter(
+        labeler=labeler, state=Lease.State.OPEN, task__project=project, task__kind=kind
+    ).count()
+    if project.paused:
+        return in_hand
     mine = Lease.objects.filter(task=OuterRef("pk"), labeler=labeler).exclude(state=Lease.State.EXPIRED)
-    in_hand = Exists(mine.filter(state=Lease.State.OPEN))
-    fresh = Q(state=Task.State.OPEN, taken__lt=F("wanted")) & ~Exists(mine)
-    tasks = Task.objects.filter(project=project, kind=kind)
-    # Two queries instead of one "or": each keeps its index.
-    begun = tasks.filter(in_hand).count()
-    return min(MOST_COUNTED, begun + (0 if project.paused else tasks.filter(fresh)[:MOST_COUNTED].count()))
+    fresh = Task.objects.open().filter(~Exists(mine), project=project, kind=kind)
+    return min(MOST_COUNTED, in_hand + fresh[:MOST_COUNTED].count())
 
 
 def desk(*, user: User, labeler: Labeler) -> Desk:

@@ -106,5 +106,11 @@ function dressTimes(root = document) {
 }
 
 document.addEventListener("htmx:afterSwap", () => dressTimes());
+// Signed out in the meantime: a piece of the sign-in page has no place in this one.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (!event.detail.xhr.responseURL.includes("/accounts/login/")) return;
+  event.detail.shouldSwap = false;
+  location.reload();
+});
 dressTimes();
 paintSwitch();

@@ -61,7 +61,13 @@ export class Panels {
     document.querySelector("[data-effort]").textContent = text;
   }
 
-  async refreshLeft() {
+  /** What happens together asks once. */
+  refreshLeft() {
+    this.leftTimer ??= setTimeout(() => this.fetchLeft(), 300);
+  }
+
+  async fetchLeft() {
+    this.leftTimer = null;
     const left = document.querySelector("[data-left]");
     try {
       const text = (await fragment(left.dataset.left)).trim();

@@ -93,7 +93,8 @@ export class RankBoard extends HTMLElement {
     if (id === null) return;
     const card = this.#cards.get(id);
     card.focus({ preventScroll: true });
-    card.scrollIntoView({ block: "nearest" });
+    // A long answer is read from its beginning.
+    card.scrollIntoView({ block: card.offsetHeight > innerHeight * 0.6 ? "start" : "nearest" });
     this.#say(fill(gettext("Answer %(n)s picked, %(place)s."), { n: this.#number(id), place: this.#place(id) }));
   }
 
