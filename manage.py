@@ -11,7 +11,8 @@ def main() -> None:
 
     # `--help` must answer at once and without a database.
     wants_help = len(sys.argv) == 1 or {"-h", "--help", "help"} & set(sys.argv)
-    if not wants_help and "DATABASE_URL" not in os.environ:
+    embedded = not wants_help and "DATABASE_URL" not in os.environ
+    if embedded:
         from django.conf import settings
 
         from deploy import postgres
