@@ -22,8 +22,12 @@ class Checkpoint(models.Model):
 
     name = models.CharField(max_length=120, unique=True)
     kind = models.CharField(max_length=10, choices=Kind)
-    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
-    digest = models.CharField(max_length=80, db_index=True, help_text="sha256 of weights, tokenizer and config")
+    parent = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="children"
+    )
+    digest = models.CharField(
+        max_length=80, db_index=True, help_text="sha256 of weights, tokenizer and config"
+    )
     folder = models.CharField(max_length=500, help_text="relative to the state folder")
     licence = models.CharField(max_length=120, blank=True)
     figures = models.JSONField(default=dict, blank=True, help_text="what its training measured")

@@ -1,0 +1,151 @@
+"""Projects and the people in them: members, labelers, tokens, imports, numbered events."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db import models
+
+from guidelines.models import Guideline
+from models_zoo.models import Checkpoint
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+
+class Split(models.TextChoices):
+    """Held-out prompts and labelers judge models; they never train one."""
+
+    TRAIN = "train"
+    HELDOUT = "heldout", "held out"
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def visible_to(self, user: User | AnonymousUser) -> ProjectQuerySet:
+        """Projects that ``user`` is a member of; all of them for a superuser."""
+        return self if user.is_superuser else self.filter(memberships__user_id=user.pk)
+
+
+class Project(models.Model):
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=200)
+    guideline = models.ForeignKey(Guideline, on_delete=models.PROTECT, related_name="projects")
+    current_checkpoint = models.ForeignKey(
+        Checkpoint, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    overlap = models.PositiveSmallIntegerField(default=1, help_text="labels wanted for each new task")
+    lease_seconds = models.PositiveIntegerField(default=600)
+    paused = models.BooleanField(default=False, help_text="hand out no tasks")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Labeler(models.Model):
+    """Who a label is by. Labels point here and not at an account, so that a person can be erased."""
+
+    class Kind(models.TextChoices):
+        HUMAN = "human"
+        SIMULATED = "simulated"
+        IMPORT = "import"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="labeler"
+    )
+    name = models.CharField(max_length=150, help_text="a pseudonym once the account is gone")
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.HUMAN)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    class Role(models.TextChoices):
+        OWNER = "owner"
+        ADMIN = "admin"
+        REVIEWER = "reviewer"
+        LABELER = "labeler"
+        ENGINEER = "engineer"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role)
+    group = models.CharField(max_length=8, choices=Split, default=Split.TRAIN)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "user"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.role} of {self.project}"
+
+    @property
+    def runs_models(self) -> bool:
+        """May start rounds and runs, promote and export."""
+        return self.role in {self.Role.OWNER, self.Role.ADMIN, self.Role.ENGINEER}
+
+    @property
+    def manages(self) -> bool:
+        """May change the project: guideline, people, imports."""
+        return self.role in {self.Role.OWNER, self.Role.ADMIN}
+
+
+class Import(models.Model):
+    """One batch of prompts or demonstrations that came in together, and the rows that were refused."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="imports")
+    kind = models.CharField(
+        max_length=16, choices=[("prompts", "prompts"), ("demonstrations", "demonstrations")]
+    )
+    source = models.CharField(max_length=200)
+    synthetic = models.BooleanField(default=False, help_text="made by a program, not by people")
+    accepted = models.PositiveIntegerField(default=0)
+    refused = models.JSONField(default=list, help_text='[{"row", "field", "reason"}, …]')
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.accepted} {self.kind}"
+
+
+class ApiToken(models.Model):
+    """A personal token; only its sha256 is stored, the token itself is shown once."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=8, help_text="what the owner recognises it by")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class Event(models.Model):
+    """A numbered notice that something of a project changed; it carries references, never payloads."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="events")
+    kind = models.CharField(max_length=40)
+    reference = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["project", "id"], name="event_since")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
