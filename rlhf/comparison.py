@@ -32,8 +32,13 @@ class Pair:
         matcher = SequenceMatcher(a=old, b=new, autojunk=False)
         if max(len(old), len(new)) > MOST_WORDS or matcher.ratio() < ALIKE:
             return [(self.after.text, False)]
-        opcodes = matcher.get_opcodes()
-        return [("".join(new[j1:j2]), tag != "equal") for tag, _, _, j1, j2 in opcodes if j1 < j2]
+        pieces: list[tuple[str, bool]] = []
+        for tag, _, _, first, last in matcher.get_opcodes():
+            piece = "".join(new[first:last])
+            # The space before a new word is not new.
+            space = piece[: len(piece) - len(piece.lstrip())] if tag != "equal" else ""
+            pieces += [(space, False), (piece[len(space) :], tag != "equal")]
+        return [(piece, is_new) for piece, is_new in pieces if piece]
 
 
 def pairs(

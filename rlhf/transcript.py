@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,19 @@ def rollouts(folder: Path, *, step: int | None = None, most: int = 12) -> list[d
         if at == step:
             found.append(row)
     return found[::-1][:most]
+
+
+def answers(folder: Path, *, most: int = 12) -> list[dict[str, Any]]:
+    """The first answers of a sampling run, in the form of `rollouts`; empty before it is done."""
+    found: list[dict[str, Any]] = []
+    try:
+        with (folder / "output" / "completions.jsonl").open(encoding="utf-8") as lines:
+            for row in map(json.loads, islice(lines, most)):
+                asked = {"prompt": row["prompt"]["prompt"], "completion": row["text"]}
+                found.append({**row, **asked, "length": row["tokens"]})
+    except (OSError, ValueError, TypeError, KeyError):
+        return found
+    return found
 
 
 def _backwards(file: Path) -> Iterator[str]:

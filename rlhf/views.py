@@ -146,9 +146,9 @@ def run(request: HttpRequest, run_id: UUID) -> HttpResponse:
             "curves": telling,
             "more_curves": rest,
             "newest": newest,
-            "rollouts": transcript.rollouts(
-                found.directory, step=_number(request, "step") or None, most=most
-            ),
+            "rollouts": transcript.answers(found.directory, most=most)
+            if found.algorithm == "sample"
+            else transcript.rollouts(found.directory, step=_number(request, "step") or None, most=most),
             "more_rollouts": most < ALL_ROLLOUTS,
             "log": transcript.log(found.directory),
         },

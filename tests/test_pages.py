@@ -322,17 +322,16 @@ def test_endings_of_stories_only(project: Project) -> None:
     ("before", "after", "new"),
     [
         ("A fox ran home.", "A fox ran home.", []),
-        ("A fox ran home and cried.", "A fox ran home and sang.", [" sang."]),
+        ("A fox ran home and cried.", "A fox ran home and sang.", ["sang."]),
         ("One two three.", "Nothing alike here at all.", []),
-        ("A  fox\nran.", "A  fox\nhopped and ran.", ["\nhopped", " and ran."]),
+        ("A  fox\nran.", "A  fox\nhopped and ran.", ["hopped and ran."]),
         ("", "", []),
     ],
 )
 def test_marks_new_words(before: str, after: str, new: list[str]) -> None:
     pair = comparison.Pair(Prompt(), Completion(text=before), Completion(text=after))
     assert "".join(piece for piece, _ in pair.words) == after
-    marked = "".join(piece for piece, is_new in pair.words if is_new)
-    assert marked == "".join(new)
+    assert [piece for piece, is_new in pair.words if is_new] == new
 
 
 def test_promotes_by_hand(project: Project, done: Round, owner: Client) -> None:
