@@ -295,7 +295,7 @@ def _checkpoint(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _ref(checkpoint: Checkpoint | None) -> dict[str, Any] | None:
-    return checkpoint and {"id": checkpoint.pk, "name": checkpoint.name}
+    return {"id": checkpoint.pk, "name": checkpoint.name} if checkpoint else None
 
 
 def _progress(run: Run) -> dict[str, Any] | None:

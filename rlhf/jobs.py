@@ -193,6 +193,13 @@ def execute(run_id: UUID | str, *, interrupted: Callable[[], bool] = lambda: Fal
     return _conclude(run, child)
 
 
+def give_up(run_id: UUID | str, error: Exception) -> Run:
+    """Fail a run for a fault of ours, so that it does not seem to run for ever. Call while handling it."""
+    logger.exception("run %s", run_id)
+    run = Run.objects.select_related("project").get(pk=run_id)
+    return _settle(run, Run.State.FAILED, error=f"unexpected: {type(error).__name__}: {error}")
+
+
 def stop(run: Run, *, user: Any = None) -> Run:
     """Ask a run to stop; a running one writes a checkpoint first and can be resumed.
 

@@ -11,25 +11,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-from django.db import IntegrityError, transaction
-from django.db.models import Exists, Max, OuterRef
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from labeling import live
 from labeling.dataset import DatasetError
-from labeling.models import Annotation, DatasetItem, Project, Task
+from labeling.models import Project, Task
 from labeling.work import WorkError
 from models_zoo.models import Checkpoint
 from rlhf import directory, jobs, sampling, steps
 from rlhf.models import Loop, Round, RoundStep, Run
+from rlhf.progress import LABELED, progress
 
 logger = logging.getLogger(__name__)
-
-LABELED = {Round.Kind.DEMONSTRATIONS: Task.Kind.DEMONSTRATE, Round.Kind.PREFERENCES: Task.Kind.RANK}
-ANSWERING = (Checkpoint.Kind.SFT, Checkpoint.Kind.POLICY)
 
 
 class LoopError(ValueError):
@@ -42,20 +39,6 @@ class LoopError(ValueError):
 
 class NotNow(LoopError):
     """The round's state, or another round that trains, does not allow it."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a round's labels are."""
-
-    labels: int
-    target: int
-    open_tasks: int
-
-    @property
-    def due(self) -> bool:
-        """Whether the round waits for its press."""
-        return self.labels >= self.target
 
 
 def current_round(project: Project) -> Round:
@@ -81,39 +64,9 @@ def open_round(*, project: Project, kind: str | None = None, label_target: int |
     if label_target is not None and label_target < 1:
         raise LoopError("label_target", "A round needs at least one label.")
     with transaction.atomic():
-        # The row lock numbers rounds one after another when two are opened at once.
-        project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        if found := _gathering(project):
-            found.kind, found.label_target = kind or found.kind, label_target or found.label_target
-            found.save(update_fields=["kind", "label_target"])
-            return found
-        number = (project.rounds.aggregate(newest=Max("number"))["newest"] or 0) + 1
-        fine_tuned = steps.start_of(project.current_checkpoint, Checkpoint.Kind.SFT)
-        round = Round.objects.create(
-            project=project,
-            number=number,
-            seed=number,
-            kind=kind or (Round.Kind.PREFERENCES if fine_tuned else Round.Kind.DEMONSTRATIONS),
-            label_target=label_target or sampling.loop_of(project).label_target,
-        )
+        round = _open(project, kind=kind, label_target=label_target)
         _announce(round)
     return round
-
-
-def progress(round: Round) -> Progress:
-    """Labels that would train in this round and no earlier one did, and the tasks still open."""
-    earlier = DatasetItem.objects.filter(
-        annotation=OuterRef("pk"),
-        dataset__in=RoundStep.objects.filter(
-            round__project=round.project_id, round__number__lt=round.number, dataset__isnull=False
-        ).values("dataset"),
-    )
-    kind = LABELED[Round.Kind(round.kind)]
-    labels = Annotation.objects.trainable().filter(task__project=round.project_id, kind=kind)
-    tasks = Task.objects.open().filter(project=round.project_id, kind=kind)
-    return Progress(
-        labels=labels.filter(~Exists(earlier)).count(), target=round.label_target, open_tasks=tasks.count()
-    )
 
 
 def start(round: Round, *, user: Any = None, force: bool = False) -> Round:
@@ -146,15 +99,17 @@ def start(round: Round, *, user: Any = None, force: bool = False) -> Round:
         round.save()
         names = enumerate(steps.STEPS[Round.Kind(round.kind)], 1)
         RoundStep.objects.bulk_create(RoundStep(round=round, ordinal=n, name=name) for n, name in names)
-        following = open_round(project=project)
-        if round.kind == Round.Kind.DEMONSTRATIONS:
-            following = open_round(project=project, kind=Round.Kind.PREFERENCES)
+        # Whoever demonstrated goes on to rank what comes of it.
+        first = round.kind == Round.Kind.DEMONSTRATIONS
+        following = _open(project, kind=Round.Kind.PREFERENCES if first else None)
         Task.objects.open().filter(project=project, round_number=round.number).update(
             round_number=following.number
         )
-        _keep_busy(following, user=user)
+        # Announcements come last: until the end they make every submit of the project wait.
+        sampling.keep_busy(following, user=user)
         _go_on(round)
         _announce(round)
+        _announce(following)
     return round
 
 
@@ -171,6 +126,9 @@ def advance(round_id: int) -> None:
             _stop(round_id, reason=str(error), failed=True)
         except OSError as error:
             _stop(round_id, reason=directory.complaint(error), failed=True)
+        except (OperationalError, InterfaceError):
+            # The database is away; the job comes again.
+            raise
         except Exception as error:
             # A round must never hang in training because of a fault of ours.
             logger.exception("round %s", round_id)
@@ -324,7 +282,9 @@ def _stop(round_id: int, *, reason: str, failed: bool = False) -> None:
             step.save(update_fields=["state", "detail", "finished_at"])
         round.state, round.reason = Round.State.STOPPED, reason
         round.save(update_fields=["state", "reason"])
-        _announce(round, step)
+        if step and failed:
+            _announce(round, step)
+        _announce(round)
 
 
 def _decide(round: Round, decision: Round.Decision, *, user: Any = None, reason: str = "") -> Round:
@@ -359,26 +319,33 @@ def _check_start(round: Round) -> None:
         raise LoopError(
             "checkpoint", "The project has no current checkpoint. Register a base model and make it current."
         )
-    if round.kind == Round.Kind.PREFERENCES and current.kind not in ANSWERING:
+    if round.kind == Round.Kind.PREFERENCES and current.kind not in sampling.ANSWERING:
         raise LoopError(
             "checkpoint", f"{current} is a {current.get_kind_display()}. Run a demonstrations round first."
         )
 
 
-def _keep_busy(following: Round, *, user: Any) -> None:
-    """While the round trains, people go on with the current checkpoint's answers to fresh prompts."""
-    project = following.project
-    current = project.current_checkpoint
-    if current is None or current.kind not in ANSWERING:
-        return
-    waiting = Task.objects.open().filter(project=project, kind=Task.Kind.RANK).count()
-    missing = sampling.loop_of(project).tasks_per_round - waiting
-    if missing > 0:
-        jobs.enqueue(sampling.answer_fresh(project, round=following, count=missing, user=user))
-
-
 def _go_on(round: Round) -> None:
     jobs.defer("rlhf.advance_round", queue="loop", lock=f"round:{round.pk}", round_id=round.pk)
+
+
+def _open(project: Project, *, kind: str | None = None, label_target: int | None = None) -> Round:
+    """The round that gathers labels, new or changed as asked. Call inside a transaction; tells nobody."""
+    # The row lock numbers rounds one after another when two are opened at once.
+    project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    if found := _gathering(project):
+        found.kind, found.label_target = kind or found.kind, label_target or found.label_target
+        found.save(update_fields=["kind", "label_target"])
+        return found
+    number = (project.rounds.aggregate(newest=Max("number"))["newest"] or 0) + 1
+    fine_tuned = steps.start_of(project.current_checkpoint, Checkpoint.Kind.SFT)
+    return Round.objects.create(
+        project=project,
+        number=number,
+        seed=number,
+        kind=kind or (Round.Kind.PREFERENCES if fine_tuned else Round.Kind.DEMONSTRATIONS),
+        label_target=label_target or sampling.loop_of(project).label_target,
+    )
 
 
 def _gathering(project: Project) -> Round | None:

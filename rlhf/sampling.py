@@ -18,6 +18,8 @@ from rlhf.models import Loop, Round, Run
 from rlhf.trainers import knobs as trainer_knobs
 
 Row = dict[str, Any]
+# The kinds of checkpoints whose answers are worth ranking.
+ANSWERING = (Checkpoint.Kind.SFT, Checkpoint.Kind.POLICY)
 
 
 def loop_of(project: Project) -> Loop:
@@ -97,6 +99,17 @@ def answer_fresh(project: Project, *, round: Round, count: int, user: Any = None
     rows = rows_for(prompts, propensity=share)
     policy = project.current_checkpoint
     return create(round, policy=policy, k=loop_of(project).k, rows=rows, user=user)
+
+
+def keep_busy(following: Round, *, user: Any = None) -> None:
+    """Let people go on, while a round trains, with the current checkpoint's answers to fresh prompts."""
+    project = following.project
+    current = project.current_checkpoint
+    if current is None or current.kind not in ANSWERING:
+        return
+    waiting = Task.objects.open().filter(project=project, kind=Task.Kind.RANK).count()
+    if (missing := loop_of(project).tasks_per_round - waiting) > 0:
+        jobs.enqueue(answer_fresh(project, round=following, count=missing, user=user))
 
 
 def absorb(run: Run) -> int:

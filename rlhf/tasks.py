@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.db import InterfaceError, OperationalError
 from procrastinate import BaseRetryStrategy, JobContext, RetryDecision
 from procrastinate.contrib.django import app
 from procrastinate.exceptions import JobAborted, UniqueViolation
@@ -14,12 +15,15 @@ SILENCE = 30.0
 
 
 class Again(BaseRetryStrategy):
-    """Back into the queue: soon where another process still trains, at once where the worker stops."""
+    """Back into the queue: at once where the worker stops, soon where another process still trains or the
+    database was away.
+    """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
         if isinstance(exception, JobAborted):
             return RetryDecision(retry_in={"seconds": 0})
-        return RetryDecision(retry_in={"seconds": 2}) if isinstance(exception, jobs.RunBusy) else None
+        soon = isinstance(exception, jobs.RunBusy | OperationalError | InterfaceError)
+        return RetryDecision(retry_in={"seconds": 2}) if soon else None
 
 
 @app.task(name="rlhf.execute_run", queue="runs", pass_context=True, retry=Again())
@@ -29,11 +33,15 @@ def execute_run(context: JobContext, *, run_id: str) -> None:
         run = jobs.execute(run_id, interrupted=context.should_abort)
     except jobs.Interrupted as error:
         raise JobAborted(str(error)) from error
+    except (jobs.RunBusy, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        run = jobs.give_up(run_id, error)
     if run.round_id:
         loop.run_ended(run)
 
 
-@app.task(name="rlhf.advance_round", queue="loop")
+@app.task(name="rlhf.advance_round", queue="loop", retry=Again())
 def advance_round(*, round_id: int) -> None:
     """Take the round through every step that can be taken now."""
     loop.advance(round_id)

@@ -1,0 +1,42 @@
+"""How far a round's labels are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import Exists, OuterRef
+
+from labeling.models import Annotation, DatasetItem, Task
+from rlhf.models import Round, RoundStep
+
+LABELED = {Round.Kind.DEMONSTRATIONS: Task.Kind.DEMONSTRATE, Round.Kind.PREFERENCES: Task.Kind.RANK}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a round's labels are."""
+
+    labels: int
+    target: int
+    open_tasks: int
+
+    @property
+    def due(self) -> bool:
+        """Whether the round waits for its press."""
+        return self.labels >= self.target
+
+
+def progress(round: Round) -> Progress:
+    """Labels that would train in this round and no earlier one did, and the tasks still open."""
+    earlier = DatasetItem.objects.filter(
+        annotation=OuterRef("pk"),
+        dataset__in=RoundStep.objects.filter(
+            round__project=round.project_id, round__number__lt=round.number, dataset__isnull=False
+        ).values("dataset"),
+    )
+    kind = LABELED[Round.Kind(round.kind)]
+    labels = Annotation.objects.trainable().filter(task__project=round.project_id, kind=kind)
+    tasks = Task.objects.open().filter(project=round.project_id, kind=kind)
+    return Progress(
+        labels=labels.filter(~Exists(earlier)).count(), target=round.label_target, open_tasks=tasks.count()
+    )
