@@ -15,6 +15,7 @@ from guidelines.models import GuidelineVersion
 from labeling.models import Annotation, Dataset, Lease, Project, Task
 from rlhf import directory, loop, sampling, summary
 from rlhf.models import Loop, Metric, Round, RoundStep, Run
+from rlhf.progress import Progress
 from rlhf.summary import Summary, step_name
 
 NEWEST_ROUNDS = 12
@@ -51,7 +52,7 @@ class Picture:
     training: Training | None
     rounds: list[Summary]
     gathering: Round
-    progress: loop.Progress
+    progress: Progress
 
     @property
     def open_tasks(self) -> int:
