@@ -46,22 +46,32 @@ def pairs(
 ) -> list[Pair]:
     """Held-out prompts that both checkpoints answered, one answer each, in a fixed order; two queries.
 
-    Empty where a checkpoint is missing or has answered none of them.
+    Answers drawn with the same seed are preferred: they differ by the checkpoint, not by chance. Empty where
+    a checkpoint is missing or has answered none of them.
     """
     if before is None or after is None or before == after:
         return []
-    answered = _answers(project, before).filter(prompt=OuterRef("prompt"))
-    later = list(_answers(project, after).filter(Exists(answered))[first : first + most])
-    earlier = _answers(project, before).filter(prompt__in=[answer.prompt_id for answer in later])
-    by_prompt = {answer.prompt_id: answer for answer in earlier}
-    return [Pair(answer.prompt, by_prompt[answer.prompt_id], answer) for answer in later]
-
-
-def _answers(project: Project, checkpoint: Checkpoint) -> QuerySet[Completion]:
-    """A checkpoint's first answer to each of the project's held-out prompts."""
-    return (
-        Completion.objects.filter(checkpoint=checkpoint, prompt__project=project, prompt__split=Split.HELDOUT)
+    answered = _answers(before).filter(prompt=OuterRef("prompt"))
+    together = answered.filter(seed=OuterRef("seed"), index=OuterRef("index"))
+    later = list(
+        _answers(after)
+        .filter(Exists(answered), prompt__project=project, prompt__split=Split.HELDOUT)
+        .annotate(together=Exists(together))
         .select_related("prompt")
-        .order_by("prompt", "seed", "index")
-        .distinct("prompt")
+        .order_by("prompt", "-together", "seed", "index")
+        .distinct("prompt")[first : first + most]
     )
+    earlier: dict[int, list[Completion]] = {}
+    for answer in _answers(before).filter(prompt__in=[answer.prompt_id for answer in later]):
+        earlier.setdefault(answer.prompt_id, []).append(answer)
+    return [Pair(answer.prompt, _nearest(earlier[answer.prompt_id], answer), answer) for answer in later]
+
+
+def _answers(checkpoint: Checkpoint) -> QuerySet[Completion]:
+    return Completion.objects.filter(checkpoint=checkpoint).order_by("seed", "index")
+
+
+def _nearest(choices: list[Completion], answer: Completion) -> Completion:
+    """The answer drawn with the same seed, else the first."""
+    drawn = (answer.seed, answer.index)
+    return next((each for each in choices if (each.seed, each.index) == drawn), choices[0])

@@ -306,6 +306,16 @@ def test_home_shows_before_and_after(project: Project, done: Round, owner: Clien
     assert 'id="promote"' in page
 
 
+def test_compares_answers_of_the_same_seed(project: Project, done: Round) -> None:
+    """A checkpoint that answered again in a later round is still compared where chance was the same."""
+    after = done.checkpoint_after
+    prompt = Prompt.objects.filter(split="heldout").earliest("pk")
+    for seed, of in ((0, after), (2, project.current_checkpoint)):
+        Completion.objects.create(prompt=prompt, text="chance", text_hash="x", checkpoint=of, seed=seed)
+    first = comparison.pairs(project=project, before=done.checkpoint_before, after=after)[0]
+    assert (first.prompt, first.before.seed, first.after.seed) == (prompt, 1, 1)
+
+
 def test_endings_of_stories_only(project: Project) -> None:
     answers(project, checkpoint("policy"))
     told = {completion.prompt: [completion] for completion in Completion.objects.all()}

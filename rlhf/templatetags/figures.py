@@ -175,10 +175,10 @@ def telling(figures: Any) -> str:
 
 @register.filter
 def plain_figures(figures: Any) -> list[tuple[str, Any]]:
-    """Figures that are one value each; what has a picture of its own is left out."""
+    """Figures that are one value each, by name; what has a picture of its own is left out."""
     if not isinstance(figures, dict):
         return []
-    return [(key, value) for key, value in figures.items() if not isinstance(value, dict | list)]
+    return [(key, value) for key, value in sorted(figures.items()) if not isinstance(value, dict | list)]
 
 
 @register.filter

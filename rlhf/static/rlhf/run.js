@@ -178,8 +178,8 @@ async function catchUp() {
   busy = true;
   try {
     const answer = await api.get(`/api/runs/${page.dataset.run}/metrics/${newest < 0 ? "" : `?since=${newest}`}`);
-    // The axis reaches to the end of the run, so that the curves grow into it.
-    last = answer.progress?.of ?? 0;
+    // While the run goes on the axis reaches to its end, so that the curves grow into it.
+    last = ["queued", "running"].includes(answer.state) ? (answer.progress?.of ?? 0) : 0;
     take(answer.metrics);
     // A long run comes in portions.
     again ||= answer.metrics.length >= PORTION;
