@@ -19,7 +19,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from labeling.models import Candidate, Draft, Labeler, Lease, Project, Task
+from labeling.models import Draft, Labeler, Lease, Project, Task
 
 MOST_OPEN = 2  # of a kind: the task on screen and the one fetched ahead
 
@@ -41,7 +41,8 @@ where id = (
     ) head
     order by head.priority desc, head.id limit 1
 )
-returning id
+returning id, array(select candidate.id from labeling_candidate candidate
+                    where candidate.task_id = labeling_task.id order by candidate.position)
 """
 
 # A lease or a task that is busy is left to the next sweep, so that a sweep waits for nobody.
@@ -80,7 +81,7 @@ def lease_next(
     expires_at = now + timedelta(seconds=project.lease_seconds)
     with transaction.atomic():
         # Two tabs of one person must not take the same task: they queue up here.
-        Labeler.objects.select_for_update(no_key=True).get(pk=labeler.pk)
+        _lock(labeler)
         # Locked, or a sweep or a submit could close the lease that is being handed out again.
         mine = list(
             Lease.objects.select_for_update(of=("self",), no_key=True)
@@ -93,12 +94,15 @@ def lease_next(
             lease.expires_at = expires_at
             lease.save(update_fields=["expires_at"])
             return lease
-        if project.paused or (task_id := _take(labeler=labeler, project=project, kinds=kinds)) is None:
+        if project.paused or (taken := _take(labeler=labeler, project=project, kinds=kinds)) is None:
             return None
+        task_id, candidates = taken
+        # In this labeler's own order: the same each time, different for each person.
+        random.Random(f"{task_id}:{labeler.pk}").shuffle(candidates)
         return Lease.objects.create(
             task_id=task_id,
             labeler=labeler,
-            shown_order=_shuffled(task_id=task_id, labeler_id=labeler.pk),
+            shown_order=candidates,
             opened_at=now,
             expires_at=expires_at,
         )
@@ -200,7 +204,13 @@ def give_back_slot(*, task: Task) -> None:
     Task.objects.filter(pk=task.pk).update(taken=F("taken") - 1)
 
 
-def _take(*, labeler: Labeler, project: Project, kinds: Sequence[str]) -> int | None:
+def _lock(labeler: Labeler) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("select from labeling_labeler where id = %s for no key update", [labeler.pk])
+
+
+def _take(*, labeler: Labeler, project: Project, kinds: Sequence[str]) -> tuple[int, list[int]] | None:
+    """The id of a task that was claimed just now, and its candidates' ids by position."""
     # The second time it waits for busy rows: "nothing left" must not mean "everything is being handed out".
     # One order of kinds, hence of locks, for everybody who waits.
     parameters: dict[str, Any] = {"kinds": sorted(set(kinds)), "project": project.pk, "labeler": labeler.pk}
@@ -208,12 +218,5 @@ def _take(*, labeler: Labeler, project: Project, kinds: Sequence[str]) -> int | 
         for busy in ("skip locked", ""):
             cursor.execute(_TAKE.format(busy=busy), parameters)
             if row := cursor.fetchone():
-                return row[0]
+                return row
     return None
-
-
-def _shuffled(*, task_id: int, labeler_id: UUID) -> list[int]:
-    """The task's candidates in this labeler's own order: the same each time, different for each person."""
-    ids = list(Candidate.objects.filter(task_id=task_id).values_list("pk", flat=True))
-    random.Random(f"{task_id}:{labeler_id}").shuffle(ids)
-    return ids

@@ -131,22 +131,27 @@ class Annotations(Door):
 
 def _sheet(lease: Lease) -> dict[str, Any]:
     """All that a labeler gets to see of the task: never which model wrote what."""
-    task = Task.objects.select_related("prompt", "guideline_version__guideline").get(pk=lease.task_id)
-    texts = dict(Candidate.objects.filter(task=task).values_list("pk", "completion__text"))
-    draft = Draft.objects.filter(task=task, labeler=lease.labeler_id).values("answer", "version").first()
-    version = task.guideline_version
+    task = Task.objects.filter(pk=lease.task_id).values(
+        "kind",
+        "prompt__messages",
+        "guideline_version_id",
+        "guideline_version__number",
+        "guideline_version__guideline__slug",
+    )[0]
+    texts = dict(Candidate.objects.filter(task=lease.task_id).values_list("pk", "completion__text"))
+    drafts = Draft.objects.filter(task=lease.task_id, labeler=lease.labeler_id)
     return {
-        "id": task.pk,
+        "id": lease.task_id,
         "lease": lease.pk,
-        "kind": task.kind,
-        "prompt": task.prompt.messages,
+        "kind": task["kind"],
+        "prompt": task["prompt__messages"],
         "candidates": [{"id": pk, "text": texts[pk]} for pk in lease.shown_order],
         "guideline_version": {
-            "id": version.pk,
-            "guideline": version.guideline.slug,
-            "number": version.number,
+            "id": task["guideline_version_id"],
+            "guideline": task["guideline_version__guideline__slug"],
+            "number": task["guideline_version__number"],
         },
-        "draft": draft,
+        "draft": next(iter(drafts.values("answer", "version")), None),
         "expires_at": lease.expires_at,
         "opened_at": lease.opened_at,
     }
