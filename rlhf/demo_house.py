@@ -44,9 +44,8 @@ def inside(arguments: list[str]) -> int:
             "DATABASE_URL": address,
             "DEMO_ACCOUNTS": "0",
         }
-        child = subprocess.Popen(
-            [*_tether(), sys.executable, "manage.py", *arguments], cwd=settings.BASE_DIR, env=environment
-        )
+        argv = [*_tether(), sys.executable, "manage.py", *arguments]
+        child = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, start_new_session=True)
         with _passing_signals_to(child):
             return child.wait()
 
@@ -156,11 +155,10 @@ def _alone(lock: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _passing_signals_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """A signal to end goes to the child, which tidies up; a terminal's Ctrl-C reaches it by itself."""
+    """Ctrl-C and its like ask the child to end, which tidies up first."""
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGINT:
-            child.send_signal(number)
+        child.terminate()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, pass_on) for number in numbers}

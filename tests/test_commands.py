@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -192,6 +193,28 @@ def test_demo(tmp_path):
     prompts = Path(kept["heldout_prompts"]).read_text().splitlines()
     assert set(json.loads(prompts[0])) == {"messages", "words"}
     # Nothing is left running: web server and worker, and the Postgres that only it used.
+    assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and _belongs(pid, str(tmp_path))]
+
+
+@pytest.mark.slow
+def test_demo_stops_at_ctrl_c(tmp_path):
+    environment = {**os.environ, "TUTELAGE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    environment.pop("DATABASE_URL", None)
+    demo = subprocess.Popen(
+        ["timeout", "120", sys.executable, "manage.py", "demo", "--short"],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in demo.stderr:
+        if "freeze" in line:
+            break
+    demo.send_signal(signal.SIGINT)
+    said = demo.stderr.read()
+    assert demo.wait(60) != 0
+    assert "stopped" in said
+    assert "Traceback" not in said
     assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and _belongs(pid, str(tmp_path))]
 
 
