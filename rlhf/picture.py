@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Count, Q
 from django.utils import timezone
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -19,6 +20,7 @@ from rlhf.progress import Progress
 from rlhf.summary import Summary, step_name
 
 NEWEST_ROUNDS = 12
+LIVE = (Run.State.QUEUED, Run.State.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Training:
 
     @property
     def is_live(self) -> bool:
-        return self.run.state in {Run.State.QUEUED, Run.State.RUNNING}
+        return self.run.state in LIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def read(project: Project) -> Picture:
 
 def _training(project: Project) -> Training | None:
     newest = list(Run.objects.filter(project=project).defer("config")[:8])
-    live = [run for run in newest if run.state in {Run.State.QUEUED, Run.State.RUNNING}]
+    live = [run for run in newest if run.state in LIVE]
     trained = [run for run in newest if run.algorithm != "sample"]
     run = next(iter(live or trained or newest), None)
     if run is None:
@@ -193,8 +195,7 @@ def _of_last(picture: Picture, last: Summary) -> Says | None:
         )
     if turn.state == Round.State.STOPPED:
         if step and step.state == RoundStep.State.FAILED:
-            title = _("Round %(n)s failed: %(step)s.") % {"n": turn.number, "step": step_name(step.name)}
-            return Says(title, turn.reason or step.detail, "bad")
+            return _of_failure(turn, step)
         return Says(_("Round %(n)s was held back.") % {"n": turn.number}, turn.reason, "warn")
     if turn.checkpoint_after_id and turn.decision == Round.Decision.NONE:
         return Says(
@@ -202,6 +203,19 @@ def _of_last(picture: Picture, last: Summary) -> Says | None:
             _("Read before and after below. Until then the former checkpoint stays the current one."),
         )
     return None
+
+
+def _of_failure(turn: Round, step: RoundStep) -> Says:
+    """A step failed, or somebody stopped or has resumed its run."""
+    values = {"n": turn.number, "step": step_name(step.name)}
+    state = step.run.state if step.run else Run.State.FAILED
+    if state in LIVE:
+        text = _("Its run was resumed; the steps after it follow by themselves.")
+        return Says(_("Round %(n)s goes on: %(step)s.") % values, text)
+    reason = capfirst(turn.reason or step.detail)
+    if state == Run.State.STOPPED:
+        return Says(_("Round %(n)s was stopped: %(step)s.") % values, reason, "warn")
+    return Says(_("Round %(n)s failed: %(step)s.") % values, reason, "bad")
 
 
 def _of_labels(picture: Picture) -> Says:

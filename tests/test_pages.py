@@ -411,6 +411,17 @@ def test_failed_step_is_told(project: Project, done: Round, owner: Client) -> No
     assert 'id="restart-ppo"' in page
 
 
+@pytest.mark.parametrize(
+    ("state", "says"), [("stopped", "was stopped"), ("running", "goes on"), ("failed", "failed")]
+)
+def test_tells_stopped_from_failed(project: Project, done: Round, state: str, says: str) -> None:
+    done.steps.filter(name="ppo").update(state="failed", detail="stopped by hand")
+    Run.objects.filter(algorithm="ppo").update(state=state)
+    done.state, done.reason = "stopped", "stopped by hand"
+    done.save()
+    assert f"Round 1 {says}" in picture.limits(picture.read(project)).title
+
+
 @pytest.mark.parametrize(("labels", "paused", "says"), [(0, False, "no task is open"), (2, True, "paused")])
 def test_says_what_limits(project: Project, labels: int, paused: bool, says: str) -> None:
     Round.objects.create(project=project, number=1, kind="preferences", label_target=9)
