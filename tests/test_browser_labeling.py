@@ -298,6 +298,37 @@ def test_server_away_while_writing(writing: Desk, page: Page) -> None:
     expect(page.get_by_role("textbox", name="Your answer")).to_have_value("Another answer")
 
 
+def test_labels_of_two_tabs_outlive_them(writing: Desk, page: Page) -> None:
+    writing.open(page, "demonstrate")
+    page.keyboard.type("From the first tab")
+    expect(saved(page)).to_contain_text("saved ")
+    # The second tab takes the task that was fetched ahead for the first.
+    press(page, "Control+Enter")
+    expect(page.get_by_text("A story about owl 1.")).to_be_visible()
+    other = page.context.new_page()
+    writing.open(other, "demonstrate")
+    with writing.server_away():
+        for tab, text in ((page, "Second, first tab"), (other, "Second, other tab")):
+            tab.bring_to_front()
+            tab.get_by_role("textbox", name="Your answer").fill(text)
+            press(tab, "Control+Enter")
+            expect(saved(tab)).to_contain_text("1 label waits here")
+        page.goto("about:blank")
+        other.goto("about:blank")
+    writing.open(page, "demonstrate")
+    expect(page.get_by_text("A story about owl 2.")).to_be_visible()
+    expect(page.locator("#troubles")).to_contain_text("already has your label")
+    page.reload()
+    page.get_by_role("button", name="Let it go").click()
+    page.reload()
+    expect(page.get_by_text("A story about owl 2.")).to_be_visible()
+    expect(page.locator("#troubles")).to_be_empty()
+    assert [label["answer"]["text"] for label in writing.labels()] == [
+        "From the first tab",
+        "Second, first tab",
+    ]
+
+
 def test_reload_after_the_server_went_away(writing: Desk, page: Page) -> None:
     writing.open(page, "demonstrate")
     page.keyboard.type("On the server")

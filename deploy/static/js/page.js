@@ -44,7 +44,7 @@ function forget(event) {
   } catch {
     return;
   }
-  const unsent = keys.some((key) => key.endsWith(":outbox") && JSON.parse(stored(key) || "[]").length);
+  const unsent = keys.some((key) => key.startsWith(`tutelage:${user}:outbox:`));
   const question = gettext("Some of your work has not reached the server yet. Sign out and lose it?");
   if (unsent && !confirm(question)) {
     event.preventDefault();

@@ -23,7 +23,7 @@ export const ordinal = (number) => {
 
 /** The time of day to the second, as the reader's clock writes it. */
 export const clock = (date = new Date()) =>
-  date.toLocaleTimeString(document.documentElement.lang || undefined, { hour12: false });
+  date.toLocaleTimeString(document.documentElement.lang || undefined, { hourCycle: "h23", timeStyle: "medium" });
 
 /** Seconds as m:ss or h:mm:ss. */
 export const duration = (seconds) => {

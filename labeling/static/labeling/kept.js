@@ -24,6 +24,16 @@ export class Kept {
     }
   }
 
+  /** Every value whose name begins so. */
+  all(start) {
+    try {
+      const names = Object.keys(localStorage).filter((key) => key.startsWith(this.prefix + start));
+      return names.map((name) => this.get(name.slice(this.prefix.length))).filter(Boolean);
+    } catch {
+      return [];
+    }
+  }
+
   drop(name) {
     try {
       localStorage.removeItem(this.prefix + name);

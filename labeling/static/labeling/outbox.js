@@ -1,6 +1,7 @@
 /**
- * Labels on their way. Each is stored in this browser before it is sent and until the server has it; the
- * `submission_id` stays the same over all attempts, so a repeat is harmless.
+ * Labels on their way. Each is stored in this browser before it is sent and until the server has it, under a
+ * name of its own, so that two tabs never overwrite each other's; the `submission_id` stays the same over all
+ * attempts, so a repeat, from another tab too, is harmless.
  *
  * Dispatches `sent` `{item, label}`, `refused` `{item}` and `change`.
  */
@@ -12,7 +13,7 @@ export class Outbox extends EventTarget {
   constructor({ kept }) {
     super();
     this.kept = kept;
-    this.items = kept.get("outbox") ?? [];
+    this.items = kept.all("outbox:").sort((one, other) => one.at - other.at);
     this.retry = new Retry(() => this.drain());
     /** Which trouble holds the labels back: "away", "signed-out", or null. */
     this.trouble = null;
@@ -31,6 +32,7 @@ export class Outbox extends EventTarget {
   add({ task, answer, activeSeconds, label = null }) {
     const item = {
       id: uuid(),
+      at: Date.now(),
       task,
       answer,
       path: label ? `/api/annotations/${label}/revise/` : `/api/leases/${task.lease}/submit/`,
@@ -38,7 +40,7 @@ export class Outbox extends EventTarget {
       label,
     };
     this.items.push(item);
-    this.store();
+    this.store(item);
     return item;
   }
 
@@ -51,11 +53,12 @@ export class Outbox extends EventTarget {
 
   remove(item) {
     this.items = this.items.filter((other) => other !== item);
-    this.store();
+    this.kept.drop(`outbox:${item.id}`);
+    this.dispatchEvent(new Event("change"));
   }
 
-  store() {
-    this.safe = this.kept.put("outbox", this.items);
+  store(item) {
+    this.safe = this.kept.put(`outbox:${item.id}`, item);
     this.dispatchEvent(new Event("change"));
   }
 
@@ -69,7 +72,7 @@ export class Outbox extends EventTarget {
     let item;
     while ((item = this.waiting[0])) {
       item.tried = true;
-      this.store();
+      this.store(item);
       if (!(await this.send(item))) return this.retry.later();
     }
     return this.retry.done();
@@ -91,7 +94,7 @@ export class Outbox extends EventTarget {
       }
       this.trouble = null;
       item.refused = problem.errors?.map((error) => error.message).join(" ") || problem.message;
-      this.store();
+      this.store(item);
       this.dispatchEvent(new CustomEvent("refused", { detail: { item } }));
     }
     return true;

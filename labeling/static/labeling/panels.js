@@ -177,14 +177,17 @@ export class Panels {
     this.notice(gettext("You are signed out. Sign in again in another tab; your text stays here and is saved then."));
   }
 
-  refusedLabel(item, reopen) {
+  /** A label that the server will not have: its words stay until the person opens or drops them. */
+  refusedLabel(item, choices) {
     this.hideToast();
     const box = byId("refused").content.cloneNode(true).firstElementChild;
     box.querySelector("p").textContent = fill(gettext("A label was not taken: %(why)s"), { why: item.refused });
-    box.querySelector("button").addEventListener("click", () => {
-      box.remove();
-      reopen();
-    });
+    for (const [name, choose] of Object.entries(choices)) {
+      box.querySelector(`[data-choice=${name}]`).addEventListener("click", () => {
+        box.remove();
+        choose();
+      });
+    }
     byId("troubles").append(box);
     this.say(box.querySelector("p").textContent);
   }

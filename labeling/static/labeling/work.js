@@ -33,6 +33,7 @@ class Work {
     this.ahead = [];
     this.undoable = null;
     this.watch();
+    this.outbox.refused.forEach((item) => this.tellRefused(item));
     this.load();
   }
 
@@ -222,8 +223,12 @@ class Work {
 
   refused({ item }) {
     if (this.undoable?.item === item) this.undoable = null;
-    this.panels.refusedLabel(item, () => this.reopen(item));
+    this.tellRefused(item);
     if (!this.view) this.load();
+  }
+
+  tellRefused(item) {
+    this.panels.refusedLabel(item, { open: () => this.reopen(item), drop: () => this.outbox.remove(item) });
   }
 
   /** Back to a label that the server refused, with its text. */
