@@ -37,12 +37,13 @@ class Pages:
                 body.write(message.get("body", b""))
                 if not message.get("more_body"):
                     break
+            size = body.tell()
             body.seek(0)
             loop = asyncio.get_running_loop()
             answer = _Answer(loop, send)
             leaving = loop.create_task(self._watch(receive, answer))
             try:
-                await loop.run_in_executor(self._threads, self._run, _environ(scope, body), answer)
+                await loop.run_in_executor(self._threads, self._run, _environ(scope, body, size), answer)
             finally:
                 leaving.cancel()
 
@@ -97,7 +98,7 @@ def _body(chunk: bytes, *, more: bool = False) -> Message:
     return {"type": "http.response.body", "body": chunk, "more_body": more}
 
 
-def _environ(scope: Message, body: IO[bytes]) -> dict[str, Any]:
+def _environ(scope: Message, body: IO[bytes], size: int) -> dict[str, Any]:
     """The request as PEP 3333 has it: text there is bytes read as Latin-1."""
     root = scope.get("root_path", "").encode().decode("latin-1")
     environ: dict[str, Any] = {
@@ -124,4 +125,6 @@ def _environ(scope: Message, body: IO[bytes]) -> dict[str, Any]:
         text = value.decode("latin-1")
         joint = "; " if key == "HTTP_COOKIE" else ","
         environ[key] = f"{environ[key]}{joint}{text}" if key in environ else text
+    # A body sent in chunks comes without its length, and without one Django reads nothing.
+    environ["CONTENT_LENGTH"] = str(size)
     return environ
