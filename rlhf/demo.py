@@ -274,7 +274,8 @@ class Demo:
             name = run.algorithm if run.round_id else "evaluation"
             cpu[name] = cpu.get(name, 0.0) + (run.cpu_seconds or 0.0)
         within = [run for run in runs if run.round_id]
-        imports = {name: cpu_of_imports(name) for name in sorted({run.algorithm for run in within})}
+        used = sorted({run.algorithm for run in within})
+        imports = {name: 0.0 if self.wishes.short else cpu_of_imports(name) for name in used}
         cpu["post_training"] = sum(run.cpu_seconds or 0.0 for run in within)
         cpu["imports"] = sum(imports[run.algorithm] for run in within)
         cpu["post_training_without_imports"] = cpu["post_training"] - cpu["imports"]

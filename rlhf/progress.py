@@ -27,7 +27,13 @@ class Progress:
 
 
 def progress(round: Round) -> Progress:
-    """Labels that would train in this round and no earlier one did, and the tasks still open."""
+    """Labels that would train in this round and in no earlier one, and the tasks still open.
+
+    Of a round that froze its labels, those it froze; its tasks went on to the next one.
+    """
+    frozen = next((step.dataset for step in round.steps.all() if step.dataset), None)
+    if frozen:
+        return Progress(labels=frozen.size, target=round.label_target, open_tasks=0)
     earlier = DatasetItem.objects.filter(
         annotation=OuterRef("pk"),
         dataset__in=RoundStep.objects.filter(

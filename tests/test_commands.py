@@ -169,6 +169,7 @@ def test_pretrain_from_nothing(project, capsys, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_demo(tmp_path):
     environment = {**os.environ, "TUTELAGE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     environment.pop("DATABASE_URL", None)
@@ -179,7 +180,7 @@ def test_demo(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.strip().splitlines()[-1])

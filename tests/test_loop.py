@@ -189,7 +189,7 @@ def test_labels_during_training_belong_to_the_next_round(project, labeler):
     assert loop.progress(following).labels == 0
     rank(project, labeler, 2)
     assert loop.progress(following).labels == 2
-    assert loop.progress(first).labels == 17
+    assert loop.progress(first).labels == 15
     assert set(
         Task.objects.open().filter(project=project, kind="rank").values_list("round_number", flat=True)
     ) == {2}
