@@ -25,7 +25,7 @@ def run(*, slug: str, labeler: Labeler, until: float) -> list[float]:
         parameters.pop(key, None)
     connection.close()
     took = []
-    with psycopg.connect(**parameters) as floor:
+    with psycopg.connect(**parameters, autocommit=True) as floor:
         while time.monotonic() < until:
             began = time.monotonic()
             with floor.transaction():
