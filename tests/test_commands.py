@@ -92,6 +92,16 @@ def test_bad_input_is_one_line(project, arguments, words, tmp_path, monkeypatch)
     assert not Run.objects.filter(state="done").exists()
 
 
+def test_a_worker_without_a_database_says_so():
+    environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "worker"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("CommandError: the database does not answer: ")
+    assert "Traceback" not in done.stderr
+
+
 def test_register(project, capsys):
     found = command("register", SFT, "--name", "mine", "--kind", "sft", "--parent", "base", capsys=capsys)
     assert found["digest"] == Checkpoint.objects.get(name="mine").digest

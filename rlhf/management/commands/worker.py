@@ -32,15 +32,23 @@ class Command(BaseCommand):
         for name, value in (("--runs", runs), ("--heartbeat", heartbeat)):
             if value <= 0:
                 raise CommandError(f"{name} must be above 0, not {value:g}.")
+        import psycopg
         from procrastinate.contrib.django import app
+        from procrastinate.exceptions import ConnectorException
         from procrastinate.psycopg_connector import PsycopgConnector
 
         # Procrastinate keeps connections of its own; Django's pool settings are not its to read.
         parameters = connection.get_connection_params()
         for key in ("cursor_factory", "context", "pool"):
             parameters.pop(key, None)
-        with app.replace_connector(PsycopgConnector(kwargs=parameters)):
-            asyncio.run(_work(app, runs=runs, heartbeat=heartbeat))
+        try:
+            # Asked once and plainly: the pool would repeat itself for half a minute.
+            psycopg.connect(**{**parameters, "connect_timeout": 5}).close()
+            with app.replace_connector(PsycopgConnector(kwargs=parameters)):
+                asyncio.run(_work(app, runs=runs, heartbeat=heartbeat))
+        except (psycopg.Error, ConnectorException) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise CommandError(f"the database does not answer: {reason}") from error
 
 
 async def _work(app: Any, *, runs: int, heartbeat: float) -> None:
