@@ -248,5 +248,5 @@ def _agreed(found: summary.Agreement | None) -> str:
         return ""
     return _(
         "The newest reward model orders %(share).0f %% of held-out pairs as people did "
-        "(95 %% interval %(low).0f–%(high).0f %%)."
+        "(90 %% interval %(low).0f–%(high).0f %%)."
     ) % {"share": found.share * 100, "low": found.low * 100, "high": found.high * 100}

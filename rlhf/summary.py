@@ -30,7 +30,7 @@ def step_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How often a reward model orders a pair as held-out labels do: shares of 1, with a 95 % interval."""
+    """How often a reward model orders a pair as held-out labels do: shares of 1, with a 90 % interval."""
 
     share: float
     low: float | None

@@ -273,7 +273,7 @@ def test_fresh_prompts_come_least_ranked_first(project):
     assert {prompt.split for prompt in every} == {"train"}
 
 
-@pytest.mark.parametrize(("pairs", "weight"), [(10, 0.15), (50, 0.15), (75, 0.1), (150, 0.05), (900, 0.05)])
+@pytest.mark.parametrize(("pairs", "weight"), [(10, 0.2), (45, 0.2), (60, 0.15), (90, 0.1), (900, 0.1)])
 def test_few_pairs_hold_the_policy_tighter(pairs, weight):
     assert guard.kl_weight(pairs) == pytest.approx(weight)
 
