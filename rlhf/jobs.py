@@ -210,7 +210,7 @@ def stop(run: Run, *, user: Any = None) -> Run:
     with transaction.atomic():
         run = Run.objects.select_for_update(of=("self",)).select_related("project").get(pk=run.pk)
         if run.state not in OPEN:
-            raise NotNow("state", f"The run is {run.get_state_display()} already.")
+            raise NotNow("state", f"The run is {run.state} already.")
         if run.state == Run.State.QUEUED:
             return _settle(run, Run.State.STOPPED)
     try:
@@ -230,9 +230,7 @@ def resume(run: Run) -> Run:
     with transaction.atomic():
         run = Run.objects.select_for_update(of=("self",)).select_related("project").get(pk=run.pk)
         if run.state not in (Run.State.STOPPED, Run.State.FAILED):
-            raise NotNow(
-                "state", f"The run is {run.get_state_display()}; only a stopped or failed one resumes."
-            )
+            raise NotNow("state", f"The run is {run.state}; only a stopped or failed one resumes.")
         try:
             directory.control(run.directory, stop=None, pause=None)
         except OSError as error:

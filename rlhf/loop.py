@@ -86,7 +86,7 @@ def start(round: Round, *, user: Any = None, force: bool = False) -> Round:
         if round.state != Round.State.LABELING:
             raise NotNow(
                 "state",
-                f"Round {round.number} is {round.get_state_display()}; only one that gathers labels starts.",
+                f"Round {round.number} is {round.state}; only one that gathers labels starts.",
             )
         project = round.project
         if training := training_round(project):
@@ -152,11 +152,9 @@ def restart(
         round = _lock(round.pk)
         if round.state not in (Round.State.STOPPED, Round.State.DONE):
             mend = "Stop its run first." if round.state == Round.State.TRAINING else "Start it."
-            raise NotNow("state", f"Round {round.number} is {round.get_state_display()}. {mend}")
+            raise NotNow("state", f"Round {round.number} is {round.state}. {mend}")
         if round.decision:
-            raise NotNow(
-                "state", f"Round {round.number} was {round.get_decision_display()}. Start a new round."
-            )
+            raise NotNow("state", f"Round {round.number} was {round.decision}. Start a new round.")
         names = list(round.steps.values_list("name", flat=True))
         undone = round.steps.exclude(state=RoundStep.State.DONE).first()
         step = step or (undone.name if undone else names[0])
@@ -295,10 +293,10 @@ def _decide(round: Round, decision: Round.Decision, *, user: Any = None, reason:
         if round.state != Round.State.DONE or round.checkpoint_after is None:
             raise NotNow(
                 "state",
-                f"Round {round.number} is {round.get_state_display()}: it has no checkpoint to decide on.",
+                f"Round {round.number} is {round.state}: it has no checkpoint to decide on.",
             )
         if round.decision:
-            raise NotNow("state", f"Round {round.number} was {round.get_decision_display()} already.")
+            raise NotNow("state", f"Round {round.number} was {round.decision} already.")
         round.decision, round.decided_by, round.reason = decision, user, reason
         round.save(update_fields=["decision", "decided_by", "reason"])
         if decision == Round.Decision.PROMOTED:
