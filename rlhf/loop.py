@@ -319,7 +319,7 @@ def _check_start(round: Round) -> None:
         )
     if round.kind == Round.Kind.PREFERENCES and current.kind not in sampling.ANSWERING:
         raise LoopError(
-            "checkpoint", f"{current} is a {current.get_kind_display()}. Run a demonstrations round first."
+            "checkpoint", f"{current} is a {current.kind} model. Run a demonstrations round first."
         )
 
 
