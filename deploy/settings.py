@@ -199,9 +199,8 @@ USE_I18N = USE_TZ = True
 STATIC_URL = "static/"
 STATICFILES_DIRS: list[Path | tuple[str, Path]] = [BASE_DIR / "deploy" / "static"]
 # Third-party front-end packages are installed by npm, never committed.
-for name, folder in {"uplot": "node_modules/uplot/dist", "sortablejs": "node_modules/sortablejs"}.items():
-    if (BASE_DIR / folder).is_dir():
-        STATICFILES_DIRS.append((f"vendor/{name}", BASE_DIR / folder))
+if (uplot := BASE_DIR / "node_modules" / "uplot" / "dist").is_dir():
+    STATICFILES_DIRS.append(("vendor/uplot", uplot))
 # Served straight from the source folders: no collectstatic between a newcomer and the first screen.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG

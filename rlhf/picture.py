@@ -48,6 +48,7 @@ class Picture:
     people: int
     rankings: int
     demonstrations: int
+    imported: int
     last_hour: int
     under_older: int
     dataset: Dataset | None
@@ -117,7 +118,8 @@ def read(project: Project) -> Picture:
         .filter(task__project=project)
         .aggregate(
             rankings=Count("pk", filter=Q(kind=Task.Kind.RANK)),
-            demonstrations=Count("pk", filter=Q(kind=Task.Kind.DEMONSTRATE)),
+            demonstrations=Count("pk", filter=by_people & Q(kind=Task.Kind.DEMONSTRATE)),
+            imported=Count("pk", filter=~by_people),
             hour=Count("pk", filter=by_people & Q(submitted_at__gte=timezone.now() - timedelta(hours=1))),
             older=Count("pk", filter=by_people & ~Q(guideline_version=guideline)),
         )
@@ -137,6 +139,7 @@ def read(project: Project) -> Picture:
         people=people["n"],
         rankings=labels["rankings"],
         demonstrations=labels["demonstrations"],
+        imported=labels["imported"],
         last_hour=labels["hour"],
         under_older=labels["older"],
         dataset=Dataset.objects.filter(project=project).first(),

@@ -15,7 +15,7 @@ from django.utils import timezone
 from scenes import an_answer, new_labeler, new_project, new_task
 
 from guidelines import publish
-from labeling import annotate, dataset, queue
+from labeling import annotate, dataset, intake, queue
 from labeling.models import Annotation, Completion, Labeler, Membership, Project, Prompt
 from labeling.texts import text_hash
 from models_zoo import store
@@ -436,6 +436,14 @@ def test_invalid_labels_do_not_count(project: Project) -> None:
     first = Annotation.objects.first()
     annotate.invalidate(annotation=first, actor=User.objects.create_user("ada"), reason="spam")
     assert picture.read(project).rankings == 1
+
+
+def test_imported_labels_are_nobodys_work(project: Project, owner: Client) -> None:
+    row = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]}
+    intake.import_demonstrations(project=project, rows=[row], source="greetings")
+    found = picture.read(project)
+    assert (found.demonstrations, found.imported) == (0, 1)
+    assert "1 imported" in owner.get(reverse("rlhf:project", args=[project.slug])).content.decode()
 
 
 def test_run_page_is_whole(project: Project, done: Round, owner: Client) -> None:
