@@ -8,7 +8,8 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import JobAborted, UniqueViolation
 from procrastinate.jobs import Job, Status
 
-from rlhf import jobs, loop
+from rlhf.rounds import loop
+from rlhf.runs import jobs
 
 # Seconds without a heartbeat after which a worker counts as dead, where its command says nothing else.
 SILENCE = 30.0

@@ -6,7 +6,7 @@ from rlhf import views
 
 app_name = "rlhf"
 urlpatterns = [
-    path("api/", include("rlhf.api_urls")),
+    path("api/", include("rlhf.api.urls")),
     path("projects/<slug:slug>/", views.project, name="project"),
     path("projects/<slug:slug>/auto-start/", views.auto_start, name="auto_start"),
     path("projects/<slug:slug>/rounds/", views.rounds, name="rounds"),

@@ -19,8 +19,10 @@ from labeling import dataset
 from labeling.access import membership_of, project_context
 from labeling.models import Dataset, Membership
 from models_zoo.models import Checkpoint
-from rlhf import comparison, curves, directory, jobs, lineage, loop, picture, summary, transcript
+from rlhf.checkpoints import comparison, lineage
 from rlhf.models import Metric, Round, Run
+from rlhf.rounds import loop, picture, summary
+from rlhf.runs import curves, directory, jobs, transcript
 from rlhf.trainers import knobs
 
 ROWS = 50

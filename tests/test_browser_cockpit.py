@@ -20,7 +20,7 @@ from django.contrib.auth.models import User
 from labeling import intake
 from labeling.projects import create_project
 from models_zoo import registry, stories
-from rlhf import loop, sampling
+from rlhf.rounds import loop, sampling
 from rlhf.models import Run
 
 given = json.loads({given!r})

@@ -17,8 +17,10 @@ from labeling import dataset, demo_accounts, queue
 from labeling.models import Annotation, ApiToken, Completion, Labeler, Lease, Project, Prompt, Task
 from models_zoo import store, stories
 from models_zoo.models import Checkpoint
-from rlhf import demo_project, demo_samples, loop
+from rlhf.demo import project as demo_project
+from rlhf.demo import samples as demo_samples
 from rlhf.models import Round
+from rlhf.rounds import loop
 
 pytestmark = pytest.mark.django_db
 
@@ -167,7 +169,7 @@ def test_without_accounts(monkeypatch, capsys):
 def test_no_torch():
     code = (
         "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'deploy.settings'; django.setup(); "
-        "import rlhf.demo_project, rlhf.management.commands.demo_project; print('torch' in sys.modules)"
+        "import rlhf.demo.project, rlhf.management.commands.demo_project; print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout.strip(), done.returncode) == ("False", 0), done.stderr

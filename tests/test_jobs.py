@@ -18,8 +18,8 @@ from scenes import new_project
 
 from labeling.models import Event
 from models_zoo import registry, store
-from rlhf import directory, jobs
 from rlhf.models import Metric, Run
+from rlhf.runs import directory, jobs
 
 pytest_plugins = ["workers"]
 

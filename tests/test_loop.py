@@ -13,8 +13,10 @@ from labeling import annotate, queue, taste
 from labeling.models import Annotation, Candidate, Task
 from labeling.projects import create_member, labeler_for
 from models_zoo.models import Checkpoint
-from rlhf import demo_project, guard, jobs, loop, sampling
+from rlhf.demo import project as demo_project
 from rlhf.models import Loop, Round, RoundStep, Run
+from rlhf.rounds import guard, loop, sampling
+from rlhf.runs import jobs
 
 pytest_plugins = ["workers"]
 

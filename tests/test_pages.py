@@ -20,8 +20,9 @@ from labeling.models import Annotation, Completion, Labeler, Membership, Project
 from labeling.texts import text_hash
 from models_zoo import store
 from models_zoo.models import Checkpoint
-from rlhf import comparison, endings, picture
+from rlhf.checkpoints import comparison, endings
 from rlhf.models import Loop, Metric, Round, RoundStep, Run, RunInput
+from rlhf.rounds import picture
 
 SFT = Path(__file__).resolve().parents[1] / "models_zoo" / "pocket_stories" / "sft"
 pytestmark = pytest.mark.django_db

@@ -11,8 +11,9 @@ from scenes import new_labeler, new_project
 
 from labeling.models import Task
 from models_zoo import registry
-from rlhf import jobs, loop
 from rlhf.models import Metric, Run
+from rlhf.rounds import loop
+from rlhf.runs import jobs
 
 pytestmark = pytest.mark.django_db
 

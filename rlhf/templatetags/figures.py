@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 from labeling import dataset
 from labeling.models import Dataset
 from models_zoo.models import Checkpoint
-from rlhf import summary
+from rlhf.rounds import summary
 
 register = template.Library()
 

@@ -39,13 +39,13 @@ class Command(command_line.Command):
         for name in ("rankings", "labelers"):
             if options[name] < 1:
                 raise CommandError(f"--{name} must be 1 or more, not {options[name]}.")
-        from rlhf import demo_house
+        from rlhf.demo import house as demo_house
 
         if not options["inside"]:
             # Whatever there is to say, of success or failure, is said in there.
             status = demo_house.inside([*sys.argv[1:], "--inside"])
             sys.exit(status if status >= 0 else 1)
-        from rlhf import demo
+        from rlhf.demo import circle as demo
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         began = time.monotonic()
@@ -60,6 +60,6 @@ class Command(command_line.Command):
         return report
 
     def describe(self, result: dict[str, Any]) -> str:
-        from rlhf import demo
+        from rlhf.demo import circle as demo
 
         return f"\n{demo.table(result)}\n\n  {result['report']}"

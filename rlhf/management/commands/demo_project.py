@@ -6,7 +6,7 @@ from typing import Any
 
 from labeling import command_line, demo_accounts, projects
 from models_zoo import registry, store
-from rlhf import demo_project
+from rlhf.demo import project as demo_project
 
 
 class Command(command_line.Command):

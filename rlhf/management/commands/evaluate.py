@@ -7,7 +7,9 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from labeling import command_line, taste
-from rlhf import evaluation, foreground, jobs, sampling
+from rlhf.checkpoints import evaluation
+from rlhf.rounds import sampling
+from rlhf.runs import foreground, jobs
 
 
 class Command(command_line.Command):

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from labeling import command_line, rowfiles
-from rlhf import foreground, jobs
+from rlhf.runs import foreground, jobs
 
 
 class Command(command_line.Command):

@@ -11,7 +11,7 @@ from labeling import command_line
 from labeling.models import Project
 from models_zoo import registry, store
 from models_zoo.models import Checkpoint
-from rlhf import foreground
+from rlhf.runs import foreground
 
 
 class Command(command_line.Command):

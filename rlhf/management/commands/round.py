@@ -9,8 +9,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from labeling import command_line
 from labeling.models import Project
-from rlhf import foreground, loop
 from rlhf.models import Round
+from rlhf.rounds import loop
+from rlhf.runs import foreground
 
 GLANCE = 1.0
 

@@ -10,7 +10,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from labeling import command_line, rowfiles
 from labeling.work import WorkError
-from rlhf import evaluation, foreground, jobs, loop, sampling
+from rlhf.checkpoints import evaluation
+from rlhf.rounds import loop, sampling
+from rlhf.runs import foreground, jobs
 
 
 class Command(command_line.Command):

@@ -9,7 +9,8 @@ from django.core.management.base import CommandError, CommandParser
 from labeling import command_line
 from labeling.dataset import DatasetError
 from labeling.models import Dataset
-from rlhf import foreground, guard, jobs, sampling, steps
+from rlhf.rounds import guard, sampling, steps
+from rlhf.runs import foreground, jobs
 
 KINDS = {"sft": Dataset.Kind.DEMONSTRATIONS, "reward": Dataset.Kind.PREFERENCES}
 

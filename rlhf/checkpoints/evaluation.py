@@ -14,8 +14,9 @@ from typing import Any
 from labeling import taste as tastes
 from labeling.models import Project, Prompt, Split
 from models_zoo.models import Checkpoint
-from rlhf import jobs, sampling
 from rlhf.models import Run
+from rlhf.rounds import sampling
+from rlhf.runs import jobs
 
 Answer = Mapping[str, Any]
 Z = 1.96

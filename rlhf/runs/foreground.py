@@ -16,8 +16,9 @@ from labeling import command_line, rowfiles
 from labeling.models import Project
 from models_zoo import registry
 from models_zoo.models import Checkpoint
-from rlhf import directory, jobs, lineage
+from rlhf.checkpoints import lineage
 from rlhf.models import Run
+from rlhf.runs import directory, jobs
 
 
 def add_run_options(parser: CommandParser) -> None:

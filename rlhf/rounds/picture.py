@@ -14,10 +14,11 @@ from django.utils.translation import ngettext
 
 from guidelines.models import GuidelineVersion
 from labeling.models import Annotation, Dataset, Lease, Project, Task
-from rlhf import directory, loop, sampling, summary
 from rlhf.models import Loop, Metric, Round, RoundStep, Run
-from rlhf.progress import Progress
-from rlhf.summary import Summary, step_name
+from rlhf.rounds import loop, sampling, summary
+from rlhf.rounds.progress import Progress
+from rlhf.rounds.summary import Summary, step_name
+from rlhf.runs import directory
 
 NEWEST_ROUNDS = 12
 LIVE = (Run.State.QUEUED, Run.State.RUNNING)

@@ -1,6 +1,6 @@
 """The completions that the demo's first ranking tasks are made of, sampled once and shipped.
 
-`python -m rlhf.demo_samples` draws them anew from the shipped SFT checkpoint, by the platform's own sampler,
+`python -m rlhf.demo.samples` draws them anew from the shipped SFT checkpoint, by the platform's own sampler,
 into models_zoo/pocket_stories/samples.jsonl: a first line with the checkpoint's digest and how they were
 drawn, then one line a completion with its seed.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 from models_zoo import store, stories
 
-SHIPPED = Path(__file__).resolve().parent.parent / "models_zoo" / "pocket_stories"
+SHIPPED = Path(__file__).resolve().parents[2] / "models_zoo" / "pocket_stories"
 FILE = SHIPPED / "samples.jsonl"
 PROMPTS, K, SEED = 25, 4, 0
 SAMPLING = {"temperature": 1.0, "top_p": 1.0, "max_new_tokens": 72}
@@ -80,14 +80,14 @@ def _row(answer: Row) -> Row:
 
 def main() -> int:
     """Draw and write the file; see the module's docstring."""
-    argparse.ArgumentParser(prog="python -m rlhf.demo_samples", description=__doc__).parse_args()
+    argparse.ArgumentParser(prog="python -m rlhf.demo.samples", description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = draw(prompts(), Path(folder) / "run")
     header = {
         "checkpoint": store.digest(SHIPPED / "sft"),
         "sampling": SAMPLING,
         "seed": SEED,
-        "command": "python -m rlhf.demo_samples",
+        "command": "python -m rlhf.demo.samples",
     }
     FILE.write_text("".join(json.dumps(line) + "\n" for line in [header, *rows]), encoding="utf-8")
     print(f"{FILE.name}: {len(rows)} completions of {PROMPTS} prompts")  # noqa: T201

@@ -13,8 +13,8 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from labeling import work
 from labeling.models import Completion, Project, Prompt, Split, Task
 from models_zoo.models import Checkpoint
-from rlhf import jobs
 from rlhf.models import Loop, Round, Run
+from rlhf.runs import jobs
 from rlhf.trainers import knobs as trainer_knobs
 
 Row = dict[str, Any]

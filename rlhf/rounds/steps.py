@@ -1,7 +1,7 @@
 """The steps of a round: how each begins and what comes of it.
 
 `begin` does a step that needs no trainer, or makes the Run that does; `finish` takes the run's output in.
-`rlhf.loop` decides when. Both may be called again for a step that is done again: what is there is found.
+`rlhf.rounds.loop` decides when. Both may be called again: they find what is there.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from django.db.models import Count
 from labeling import dataset
 from labeling.models import Dataset, Prompt, Split
 from models_zoo.models import Checkpoint
-from rlhf import endings, guard, jobs, sampling
+from rlhf.checkpoints import endings
 from rlhf.models import Round, RoundStep, Run
-from rlhf.sampling import loop_of
+from rlhf.rounds import guard, sampling
+from rlhf.rounds.sampling import loop_of
+from rlhf.runs import jobs
 from rlhf.trainers import knobs as trainer_knobs
 
 STEPS = {

@@ -14,8 +14,11 @@ from labeling.api.doors import Door, Newest
 from labeling.models import Dataset, Project
 from labeling.problems import register_conflict
 from models_zoo.models import Checkpoint
-from rlhf import directory, forms, jobs, lineage, loop, sampling, transcript
+from rlhf.api import forms
+from rlhf.checkpoints import lineage
 from rlhf.models import Round, Run
+from rlhf.rounds import loop, sampling
+from rlhf.runs import directory, jobs, transcript
 
 register_conflict(jobs.NotNow, "not-now")
 register_conflict(loop.NotNow, "not-now")

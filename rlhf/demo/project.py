@@ -20,7 +20,8 @@ from labeling.projects import create_project
 from labeling.texts import text_hash
 from models_zoo import registry, stories
 from models_zoo.models import Checkpoint
-from rlhf import demo_samples, loop, sampling
+from rlhf.demo import samples as demo_samples
+from rlhf.rounds import loop, sampling
 
 SLUG = "pocket-stories"
 DEMONSTRATIONS = 1_200

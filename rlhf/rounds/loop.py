@@ -22,9 +22,10 @@ from labeling.dataset import DatasetError
 from labeling.models import Project, Task
 from labeling.work import WorkError
 from models_zoo.models import Checkpoint
-from rlhf import directory, jobs, sampling, steps
 from rlhf.models import Loop, Round, RoundStep, Run
-from rlhf.progress import LABELED, progress
+from rlhf.rounds import sampling, steps
+from rlhf.rounds.progress import LABELED, progress
+from rlhf.runs import directory, jobs
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from rlhf import api
+from rlhf.api import doors as api
 
 urlpatterns = [
     path("projects/<slug:slug>/runs/", api.Runs.as_view()),

@@ -30,10 +30,10 @@ from labeling import live
 from labeling.models import Dataset, Project
 from models_zoo import registry, store
 from models_zoo.models import Checkpoint
-from rlhf import directory
-from rlhf.child import Child
-from rlhf.follow import Follower
 from rlhf.models import Round, Run, RunInput
+from rlhf.runs import directory
+from rlhf.runs.child import Child
+from rlhf.runs.follow import Follower
 from rlhf.trainers import knobs as trainer_knobs
 from rlhf.trainers import run_directory
 

@@ -25,10 +25,13 @@ from labeling.models import Project, Task
 from labeling.projects import create_project
 from models_zoo import registry, stories
 from models_zoo.models import Checkpoint
-from rlhf import demo_samples, evaluation, jobs, sampling
-from rlhf.child import cpu_of_imports
-from rlhf.demo_house import House
+from rlhf.checkpoints import evaluation
+from rlhf.demo import samples as demo_samples
+from rlhf.demo.house import House
 from rlhf.models import Loop, Round, Run
+from rlhf.rounds import sampling
+from rlhf.runs import jobs
+from rlhf.runs.child import cpu_of_imports
 
 SLUG = "demo"
 HELDOUT = 92
