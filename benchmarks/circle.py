@@ -2,10 +2,11 @@
 
     python -m benchmarks.circle [--cases kind,gloomy,…] [--seeds N] [--seed N] [--short] [--json]
 
-Every row is one `manage.py demo` on a platform of its own: 1,200 demonstrations, simulated labelers through the
-HTTP API, a reward model, PPO, and an evaluation by the hidden gold rule on held-out animal–object pairs. Cases:
-`kind` and `gloomy` (50 four-way rankings, noise `clear`), the controls `inverted`, `random` (the guard should stop
-it) and `forced` (random, trained all the same), and `fifteen` (fifteen rankings by one careful labeler, ten seeds).
+Every row is one `manage.py demo` on a platform of its own: 1,200 demonstrations, simulated labelers through
+the HTTP API, a reward model, PPO, and an evaluation by the hidden gold rule on held-out animal–object pairs.
+Cases: `kind` and `gloomy` (50 four-way rankings, noise `clear`), the controls `inverted`, `random` (the guard
+should stop it) and `forced` (random, trained all the same), and `fifteen` (fifteen rankings by one careful
+labeler, ten seeds).
 
 What is not covered: more than one base model (all start from the shipped one), and people.
 """
