@@ -82,7 +82,7 @@ def submit(
         answers.AnswerError: the answer is not whole.
         Conflict: the id was used for another answer, or the task already has this labeler's label.
     """
-    body_hash = _hash([str(lease_id), answer])
+    body_hash = _hash([str(lease_id), answers.check_storable(answer)])
     now = timezone.now()
     try:
         with transaction.atomic():
@@ -134,7 +134,7 @@ def revise(*, annotation_id: int, labeler: Labeler, submission_id: UUID, answer:
         answers.AnswerError: the answer is not whole.
         Conflict: the label was revised or invalidated already, or the id was used for another answer.
     """
-    body_hash = _hash([annotation_id, answer])
+    body_hash = _hash([annotation_id, answers.check_storable(answer)])
     try:
         with transaction.atomic():
             visible = Project.objects.visible_to(labeler.user or AnonymousUser())

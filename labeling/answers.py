@@ -16,6 +16,7 @@ from labeling.texts import unstorable
 
 SCHEMA = 1
 MOST_BYTES = 256 * 1024
+MOST_DEEP = 32
 
 
 class AnswerError(ValueError):
@@ -34,11 +35,8 @@ def check_storable(answer: Any) -> dict[str, Any]:
     """
     if not isinstance(answer, dict):
         raise AnswerError("answer", "The answer must be a JSON object.")
-    try:
-        text = json.dumps(answer, ensure_ascii=False)
-        strings = list(_strings(answer))
-    except RecursionError as error:
-        raise AnswerError("answer", "The answer is nested too deeply. Send the form of its kind.") from error
+    strings = list(_strings(answer))
+    text = json.dumps(answer, ensure_ascii=False)
     if (size := len(text.encode("utf-8", "surrogatepass"))) > MOST_BYTES:
         raise AnswerError(
             "answer", f"The answer has {size:,} bytes; the most is {MOST_BYTES:,}. Shorten the text."
@@ -49,14 +47,17 @@ def check_storable(answer: Any) -> dict[str, Any]:
     return answer
 
 
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for part in value:
-            yield from _strings(part)
-        if isinstance(value, dict):
-            yield from _strings(list(value.values()))
+def _strings(answer: dict[str, Any]) -> Iterator[str]:
+    """Every key and text in it, level by level, so that no depth can exhaust the stack."""
+    level: list[Any] = [answer]
+    for _ in range(MOST_DEEP):
+        yield from (part for part in level if isinstance(part, str))
+        nested = [part for part in level if isinstance(part, list | dict)]
+        level = [inner for part in nested for inner in part]
+        level += [inner for part in nested if isinstance(part, dict) for inner in part.values()]
+        if not level:
+            return
+    raise AnswerError("answer", "The answer is nested too deeply. Send the form of its kind.")
 
 
 def check(*, kind: str, answer: Any, candidates: Collection[int] = ()) -> dict[str, Any]:

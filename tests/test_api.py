@@ -401,8 +401,10 @@ def test_nested_answer(project: Project, leo: Api) -> None:
     new_task(project, kind="demonstrate")
     deep = b'{"a":' * 900 + b"1" + b"}" * 900
     body = b'{"version": 0, "answer": ' + deep + b"}"
-    answer = leo("PUT", f"leases/{leo.next(project)['lease']}/draft/", body)
-    problem(answer, 400, field="answer", words="deeply")
+    lease = leo.next(project)["lease"]
+    problem(leo("PUT", f"leases/{lease}/draft/", body), 400, field="answer", words="deeply")
+    body = f'{{"submission_id": "{uuid4()}", "answer": {deep.decode()}}}'.encode()
+    problem(leo("POST", f"leases/{lease}/submit/", body), 400, field="answer", words="deeply")
 
 
 def test_body_without_end(project: Project, leo: Api) -> None:
