@@ -114,3 +114,6 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 dressTimes();
 paintSwitch();
+
+// On a phone the bar is wider than the screen: the tab one is on must be seen in it.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
