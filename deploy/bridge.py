@@ -120,6 +120,9 @@ def _environ(scope: Message, body: IO[bytes], size: int) -> dict[str, Any]:
     if client := scope.get("client"):
         environ["REMOTE_ADDR"] = client[0]
     for raw, value in scope["headers"]:
+        if b"_" in raw:
+            # Else X_Forwarded_Proto from anybody would pass for the proxy's X-Forwarded-Proto.
+            continue
         name = raw.decode("latin-1").upper().replace("-", "_")
         key = name if name in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{name}"
         text = value.decode("latin-1")

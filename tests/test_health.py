@@ -175,6 +175,15 @@ def test_bridge_environ():
     assert body["body"] == b"in a=1; b=2text/plain"
 
 
+def test_bridge_drops_underscored_headers():
+    def application(environ, start_response):
+        start_response("200 OK", [])
+        return [environ.get("HTTP_X_FORWARDED_PROTO", "none").encode()]
+
+    _, body = converse(application, headers=[(b"x_forwarded_proto", b"https")])
+    assert body["body"] == b"none"
+
+
 def test_bridge_streams():
     response = Streamed()
 
