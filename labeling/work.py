@@ -110,22 +110,16 @@ def add_rank_tasks(
             for prompt, completions in distinct.items()
             if len(completions) > 1 and frozenset(each.pk for each in completions) not in there
         }
-        tasks = Task.objects.bulk_create(
-            [
-                Task(
-                    project=project,
-                    kind=Task.Kind.RANK,
-                    prompt=prompt,
-                    guideline_version=version,
-                    priority=priority,
-                    wanted=wanted or project.overlap,
-                    round_number=round_number,
-                    selection_policy=selection_policy,
-                    propensity=propensity,
-                )
-                for prompt in fresh
-            ],
-            batch_size=BATCH,
+        tasks = _make(
+            project=project,
+            kind=Task.Kind.RANK,
+            prompts=fresh,
+            guideline_version=version,
+            priority=priority,
+            wanted=wanted or project.overlap,
+            round_number=round_number,
+            selection_policy=selection_policy,
+            propensity=propensity,
         )
         Candidate.objects.bulk_create(
             [
@@ -172,27 +166,25 @@ def add_demonstrate_tasks(
                 selection_policy=selection_policy,
             ).values_list("prompt_id", flat=True)
         )
-        tasks = Task.objects.bulk_create(
-            [
-                Task(
-                    project=project,
-                    kind=Task.Kind.DEMONSTRATE,
-                    prompt=prompt,
-                    guideline_version=version,
-                    priority=priority,
-                    wanted=wanted or project.overlap,
-                    round_number=round_number,
-                    selection_policy=selection_policy,
-                    propensity=propensity,
-                )
-                for prompt in asked
-                if prompt.pk not in there
-            ],
-            batch_size=BATCH,
+        tasks = _make(
+            project=project,
+            kind=Task.Kind.DEMONSTRATE,
+            prompts=[prompt for prompt in asked if prompt.pk not in there],
+            guideline_version=version,
+            priority=priority,
+            wanted=wanted or project.overlap,
+            round_number=round_number,
+            selection_policy=selection_policy,
+            propensity=propensity,
         )
         if tasks:
             live.announce(project=project, event="tasks", count=len(tasks))
     return len(tasks)
+
+
+def _make(*, prompts: Iterable[Prompt], **same: Any) -> list[Task]:
+    """One task for each prompt, alike in everything else."""
+    return Task.objects.bulk_create([Task(prompt=prompt, **same) for prompt in prompts], batch_size=BATCH)
 
 
 def _lock_and_version(project: Project) -> GuidelineVersion:
