@@ -49,7 +49,7 @@ endef
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
 	  { rm -rf .venv; echo "Python cannot make a virtual environment: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing Python packages (some minutes the first time) …"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/pip install -qq --disable-pip-version-check -r requirements.lock
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json .npmrc | .venv/.installed
