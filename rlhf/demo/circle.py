@@ -217,7 +217,8 @@ class Demo:
         if policy is None:
             self.say(f"no policy: {trained.reason}")
             return {"stopped": trained.reason, "checkpoint": None, "win_rate_vs_sft": None}
-        answers = self._answers(project, policy, k=4, seed=2)
+        # Draws of its own, as best of 8 has: shared ones would tie where the policies agree.
+        answers = self._answers(project, policy, k=4, seed=3)
         found = evaluation.compare(answers, plain, taste=self.wishes.taste)
         words = [tuple(each["prompt"]["words"]) for each in answers]
         both = [taste.on_topic(each["text"], asked) for each, asked in zip(answers, words, strict=True)]
