@@ -128,7 +128,7 @@ def test_one_press(cockpit: Cockpit, page: Page, worker: object) -> None:
 
 
 def test_button_comes_alive_with_the_last_label(cockpit: Cockpit, page: Page) -> None:
-    change = "from rlhf import loop; from labeling.models import Project; from labeling import live;"
+    change = "from rlhf.rounds import loop; from labeling.models import Project; from labeling import live;"
     change += f"project = Project.objects.get(slug='{cockpit.slug}');"
     cockpit.server.shell(change + "loop.open_round(project=project, label_target=1000)")
     page.goto(f"/projects/{cockpit.slug}/")
