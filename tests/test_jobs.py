@@ -120,6 +120,7 @@ def test_a_settled_run_is_left_alone(project, start):
     assert jobs.execute(run.pk).attempts == 0
 
 
+@pytest.mark.slow
 def test_a_broken_config_fails_in_one_line(project, start):
     run = new_run(project, start)
     (run.directory / "config.json").write_text('{"algorithm": "sft", "knobs": {"epochs": "many"}}')
@@ -128,6 +129,7 @@ def test_a_broken_config_fails_in_one_line(project, start):
     assert run.error == "config.json: knobs.epochs: must be a number, not 'many'"
 
 
+@pytest.mark.slow
 def test_a_full_disk_fails_in_one_line(project, start):
     run = new_run(project, start)
     (run.directory / "metrics.jsonl").symlink_to("/dev/full")
@@ -137,6 +139,7 @@ def test_a_full_disk_fails_in_one_line(project, start):
     assert "\n" not in run.error
 
 
+@pytest.mark.slow
 def test_a_lost_directory_fails_in_one_line(project, start):
     run = new_run(project, start)
     shutil.rmtree(run.directory)
@@ -145,6 +148,7 @@ def test_a_lost_directory_fails_in_one_line(project, start):
     assert "give the path of a run directory" in run.error
 
 
+@pytest.mark.slow
 def test_changed_inputs_fail(project, start):
     run = new_run(project, start)
     (start.path / "config.json").write_text("{}")
@@ -165,6 +169,7 @@ def test_busy_while_another_trains(project, start):
     assert (run.state, run.attempts) == ("queued", 0)
 
 
+@pytest.mark.slow
 def test_interrupted_waits_for_the_next_worker(project, start):
     run = new_run(project, start)
     with pytest.raises(jobs.Interrupted):
@@ -192,6 +197,7 @@ def test_stop_a_queued_run(project, start):
         jobs.stop(run)
 
 
+@pytest.mark.slow
 def test_stop_and_resume_a_running_one(project, start):
     run = new_run(project, start, rows=demonstrations(64))
     directory.control(run.directory, stop=True)

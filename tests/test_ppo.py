@@ -135,6 +135,7 @@ def free_run(tmp_path_factory):
     return train(open_run(tmp_path_factory.mktemp("ppo") / "free", kl=0.0))
 
 
+@pytest.mark.slow
 def test_learnable_reward_rises(free_run):
     run = free_run
     lines = metrics(run)
@@ -148,6 +149,7 @@ def test_learnable_reward_rises(free_run):
     assert store.verify(run.output) != store.digest(SFT)
 
 
+@pytest.mark.slow
 def test_large_penalty_stays_near_the_reference(tmp_path, free_run):
     free = result(free_run)
     held = result(train(open_run(tmp_path / "held", kl=5.0)))
@@ -155,6 +157,7 @@ def test_large_penalty_stays_near_the_reference(tmp_path, free_run):
     assert held["reward_mean"] < free["reward_mean"]
 
 
+@pytest.mark.slow
 def test_resumed_run_is_bit_identical(tmp_path):
     settings = {"updates": 4, "rollouts": 8, "checkpoint_every": 2, "kl_target": 1.0}
     whole = train(open_run(tmp_path / "whole", **settings))
@@ -216,6 +219,7 @@ def test_micro_batches_add_up(tmp_path):
     assert apart < 3e-4 * 0.05
 
 
+@pytest.mark.slow
 def test_reward_model_steers_the_policy(tmp_path):
     """The way from rankings to answers, short: rank, train the reward model, train the policy, sample it."""
     ranked = make_run(

@@ -96,6 +96,7 @@ def train(folder, rows, **knobs):
     return run
 
 
+@pytest.mark.slow
 def test_rankings_are_learned(tmp_path):
     run = train(tmp_path / "run", rankings(30), folds=2)
     found = result(run)
@@ -115,18 +116,21 @@ def test_rankings_are_learned(tmp_path):
     assert scores[0] > scores[1]
 
 
+@pytest.mark.slow
 def test_more_rankings_hold_a_tenth_out(tmp_path, monkeypatch):
     monkeypatch.setattr(reward, "FEW", 15)
     found = result(train(tmp_path / "run", rankings(20), epochs=1))
     assert (found["groups"], found["agreement_by"]) == (2, "held-out labels")
 
 
+@pytest.mark.slow
 def test_adapter_learns_its_head(tmp_path):
     run = train(tmp_path / "run", rankings(6), epochs=2, folds=2, lora_rank=4)
     assert load.reward_model(run.output).score.weight.abs().sum() > 0
     assert not (run.output / "adapter_config.json").exists()
 
 
+@pytest.mark.slow
 def test_stop_and_resume(tmp_path):
     rows = rankings(8)
     small = {"epochs": 1, "folds": 2, "normalise_on": 8}
@@ -143,6 +147,7 @@ def test_stop_and_resume(tmp_path):
     assert result(again)["agreement"] == whole["agreement"]
 
 
+@pytest.mark.slow
 def test_long_rankings_are_counted(tmp_path):
     rows = rankings(6)
     rows[0]["completions"][0][0]["content"] *= 20

@@ -49,6 +49,7 @@ def test_same_seed_same_digest(tmp_path):
     assert first == second
 
 
+@pytest.mark.slow
 def test_stop_and_resume(tmp_path):
     whole = open_run(tmp_path / "whole", demonstrations(96), epochs=1)
     train(whole)
@@ -130,6 +131,7 @@ def test_broken_row_is_named(tmp_path, row, said):
         train(run)
 
 
+@pytest.mark.slow
 def test_default_checkpoints_rebuild(tmp_path):
     """A shorter build of what is shipped, by the same code."""
     small = {"steps": 120, "checkpoint_every": 60}

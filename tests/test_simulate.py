@@ -14,6 +14,8 @@ from conftest import ROOT, Server, free_port
 
 from labeling import simulate
 
+# Each needs a server of its own.
+pytestmark = pytest.mark.slow
 STORIES = 40
 # A project of stories, the same texts in each: 40 rankings of four, and three stories to write.
 MAKE = """
