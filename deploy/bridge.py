@@ -19,13 +19,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 SPOOL = 1 << 20
+MOST = 1 << 30
+PLAIN = [(b"content-type", b"text/plain")]
 
 
 class Pages:
-    """An ASGI application that runs the WSGI application `serve` in `threads` threads."""
+    """An ASGI application that runs the WSGI application `serve` in `threads` threads.
 
-    def __init__(self, serve: Callable[..., Iterable[bytes]], *, threads: int) -> None:
+    A body is read before anybody knows who sends it, so one above `most` bytes is refused on the way.
+    """
+
+    def __init__(self, serve: Callable[..., Iterable[bytes]], *, threads: int, most: int = MOST) -> None:
         self._serve = serve
+        self._most = most
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="page")
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -35,6 +41,10 @@ class Pages:
                 if message["type"] == "http.disconnect":
                     return
                 body.write(message.get("body", b""))
+                if body.tell() > self._most:
+                    await send({"type": "http.response.start", "status": 413, "headers": PLAIN})
+                    await send(_body(f"The most a request may hold is {self._most:,} bytes.".encode()))
+                    return
                 if not message.get("more_body"):
                     break
             size = body.tell()

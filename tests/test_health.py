@@ -117,7 +117,7 @@ def test_status_of(error, status):
     assert status_of(error) == status_of(wrapped) == status
 
 
-def converse(application, *, path="/", body=b"", headers=(), leave_after=None):
+def converse(application, *, path="/", body=b"", headers=(), leave_after=None, **options):
     """What an ASGI application sends to one request, as a list of messages."""
     sent = []
 
@@ -139,7 +139,7 @@ def converse(application, *, path="/", body=b"", headers=(), leave_after=None):
             "http_version": "1.1",
             "headers": list(headers),
         }
-        await Pages(application, threads=1)(scope, arriving.get, send)
+        await Pages(application, threads=1, **options)(scope, arriving.get, send)
 
     asyncio.run(scene())
     return sent
@@ -182,6 +182,12 @@ def test_bridge_drops_underscored_headers():
 
     _, body = converse(application, headers=[(b"x_forwarded_proto", b"https")])
     assert body["body"] == b"none"
+
+
+def test_bridge_refuses_a_flood():
+    head, body = converse(None, body=b"x" * 11, most=10)
+    assert head["status"] == 413
+    assert b"10 bytes" in body["body"]
 
 
 def test_bridge_streams():
