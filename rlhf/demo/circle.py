@@ -332,6 +332,7 @@ def table(report: dict[str, Any]) -> str:
         ("PPO wins against SFT", "ppo.win_rate_vs_sft", ".3f"),
         ("PPO, KL a sequence", "ppo.kl_per_sequence", ".2f"),
         ("PPO, distinct answers against SFT's", "ppo.distinct_ratio_vs_sft", ".2f"),
+        ("PPO, distinct trigrams against SFT's", "ppo.trigrams_ratio_vs_sft", ".2f"),
         ("happy endings, SFT", "sft.endings.happy", ".2f"),
         ("happy endings, PPO", "ppo.endings.happy", ".2f"),
         ("sad endings, SFT", "sft.endings.sad", ".2f"),
