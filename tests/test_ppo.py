@@ -199,11 +199,35 @@ def test_stop_keeps_a_checkpoint(tmp_path):
     assert [line["kl_coefficient"] for line in metrics(run)] == [0.1, 0.5, 0.5]
 
 
-def test_kl_stop_ends_training(tmp_path):
-    run = train(open_run(tmp_path / "run", kl=0.0, kl_stop=0.02, learning_rate=3e-3))
-    found = result(run)
+def test_kl_stop_keeps_the_policy_before_it(tmp_path):
+    settings = {"kl": 0.0, "kl_stop": 0.1, "learning_rate": 1e-4, "checkpoint_every": 1, "rollouts": 16}
+    whole = train(open_run(tmp_path / "whole", **settings))
+    found, lines = result(whole), metrics(whole)
     assert found["stopped_by_kl"]
-    assert found["updates"] < 8
+    assert 0 < found["updates"] < 8
+    assert found["updates"] == len(lines) - 1
+    short = train(open_run(tmp_path / "short", **{**settings, "updates": found["updates"], "kl_stop": 0.0}))
+    kept, expected = (load.causal_lm(each.output).state_dict() for each in (whole, short))
+    assert all(torch.equal(kept[name], expected[name]) for name in expected)
+    assert "above kl_stop" in (whole.path / "log.txt").read_text()
+    run = open_run(tmp_path / "run", **settings)
+
+    def dies(texts):
+        if (run.path / "checkpoints" / f"step-{len(lines):08}").exists():
+            raise KeyboardInterrupt
+        return articles(texts)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, dies)
+    train(RunDirectory(run.path))
+    assert store.digest(run.output) == store.digest(whole.output)
+
+
+def test_last_update_is_taken_back_where_it_goes_too_far(tmp_path):
+    found = result(train(open_run(tmp_path / "run", updates=1, kl=0.0, kl_stop=0.02, learning_rate=3e-3)))
+    assert found["stopped_by_kl"]
+    assert found["updates"] == 0
+    assert found["kl_per_sequence"] == pytest.approx(0, abs=1e-3)
 
 
 def test_micro_batches_add_up(tmp_path):

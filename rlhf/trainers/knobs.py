@@ -125,7 +125,7 @@ class Ppo:
     kl_horizon: int = 1000
     """Answers over which the steered penalty settles."""
     kl_stop: float = 8.0
-    """Training ends before an update whose mean KL a sequence is above this; 0 never ends it."""
+    """Training ends at a mean KL a sequence above this, with the policy from before it; 0 never ends it."""
     missing_end_score: float = -3.0
     """Normalised score of an answer without its end token."""
     score_clip: float = 5.0

@@ -89,6 +89,7 @@ class Learner:
             self.critic.parameters(), lr=knobs.value_learning_rate, eps=1e-5
         )
         self.coefficient = knobs.kl
+        self.within: dict[str, torch.Tensor] | None = None
 
     def set_knobs(self, old: Ppo, new: Ppo) -> None:
         """Take over what control.json changed."""
@@ -109,6 +110,7 @@ class Learner:
             "optimizer": self.optimizer.state_dict(),
             "value_optimizer": self.value_optimizer.state_dict(),
             "coefficient": self.coefficient,
+            "within": self.within,
             "knobs": asdict(knobs),
         }
         torch.save(state, folder / "learner.pt")
@@ -121,7 +123,22 @@ class Learner:
         self.optimizer.load_state_dict(state["optimizer"])
         self.value_optimizer.load_state_dict(state["value_optimizer"])
         self.coefficient = state["coefficient"]
+        self.within = state["within"]
         return Ppo(**state["knobs"])
+
+    def keep(self) -> None:
+        """Remember the policy as it is, in main memory, for `go_back`."""
+        self.within = {
+            name: each.detach().to("cpu", copy=True) for name, each in self.policy.state_dict().items()
+        }
+
+    def go_back(self) -> bool:
+        """Take up the policy that was kept; return whether there was one."""
+        if self.within is None:
+            return False
+        self.policy.load_state_dict(self.within)
+        self.within = None
+        return True
 
     @torch.no_grad()
     def roll_out(self, knobs: Ppo, update: int, prompts: list[list[int]]) -> tuple[Batch, list[str]]:
@@ -267,9 +284,13 @@ def train(run: RunDirectory, *, score: Score | None = None) -> None:
         )
         if knobs.kl_stop and figures["kl"] > knobs.kl_stop:
             run.log(
-                f"update {update + 1}: KL {figures['kl']:.2f} a sequence is above kl_stop ({knobs.kl_stop})"
+                f"update {update + 1}: KL {figures['kl']:.2f} a sequence is above kl_stop ({knobs.kl_stop}); "
+                "the policy before its last update is kept"
             )
+            done -= learner.go_back()
             break
+        if knobs.kl_stop:
+            learner.keep()
         figures |= learner.learn(knobs, update, batch)
         figures["seconds"] = time.monotonic() - started
         if knobs.kl_target:
@@ -334,9 +355,9 @@ def _rollout_rows(
 def _write(run: RunDirectory, knobs: Ppo, learner: Learner, prompts: list[list[int]], done: int) -> None:
     # The last update's figures are of the policy before it; the result is measured on the policy that is
     # kept.
-    chosen = prompts_for(len(prompts), update=knobs.updates, rollouts=knobs.rollouts, seed=run.seed)
-    batch, texts = learner.roll_out(knobs, knobs.updates, [prompts[i] for i in chosen])
-    last = _figures(batch, texts, learner.coefficient)
+    last = _measure(run, knobs, learner, prompts)
+    if knobs.kl_stop and last["kl"] > knobs.kl_stop and learner.go_back():
+        done, last = done - 1, _measure(run, knobs, learner, prompts)
     result: dict[str, Any] = {
         "updates": done,
         "stopped_by_kl": done < knobs.updates,
@@ -349,6 +370,12 @@ def _write(run: RunDirectory, knobs: Ppo, learner: Learner, prompts: list[list[i
         learner.tokenizer.save_pretrained(output)
         run.describe(output, "Policy", result)
     run.finish(result)
+
+
+def _measure(run: RunDirectory, knobs: Ppo, learner: Learner, prompts: list[list[int]]) -> dict[str, float]:
+    chosen = prompts_for(len(prompts), update=knobs.updates, rollouts=knobs.rollouts, seed=run.seed)
+    batch, texts = learner.roll_out(knobs, knobs.updates, [prompts[i] for i in chosen])
+    return _figures(batch, texts, learner.coefficient)
 
 
 def _normalisation(folder: Path) -> tuple[float, float]:
