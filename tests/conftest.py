@@ -43,12 +43,12 @@ CHROMIUM_FLAGS = [
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["TUTELAGE_HOME"] = str(settings.HOME)
-    if "DATABASE_URL" not in os.environ:
+    if postgres.is_embedded():
         postgres.ensure_running(home=settings.HOME)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    if "DATABASE_URL" not in os.environ:
+    if postgres.is_embedded():
         postgres.stop(home=settings.HOME, unless_used=True)
 
 

@@ -12,6 +12,8 @@ import httpx
 import pytest
 from conftest import ROOT, free_port, until
 
+from deploy import postgres
+
 pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, "-m", "deploy.run"]
 
@@ -148,9 +150,60 @@ def test_busy_port(tmp_path):
     assert not (tmp_path / "postgres").exists()
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "eight", ""])
+@pytest.mark.parametrize("port", ["0", "65536", "eight", "²", ""])
 def test_bad_port(tmp_path, port):
     assert "PORT must be a number" in refused(tmp_path, port)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("THREADS", "many"),
+        ("THREADS", "0"),
+        ("DATABASE_POOL", "-1"),
+        ("LOG_LEVEL", "loud"),
+        ("TRUSTED_ORIGINS", "label.example"),
+        ("DATABASE_URL", "nonsense"),
+        ("DATABASE_URL", "mysql://u:secret@127.0.0.1/n"),
+        ("DATABASE_URL", "postgresql://u:secret@127.0.0.1:port/n"),
+    ],
+)
+def test_bad_setting(tmp_path, name, value):
+    line = refused(tmp_path, free_port(), **{name: value})
+    assert line.startswith(f"tutelage: {name} ")
+    assert "secret" not in line
+
+
+def test_first_starts_agree_on_the_key(tmp_path):
+    """Also where an earlier one was cut short between making the file and writing it."""
+    (tmp_path / "secret_key").touch()
+    code = "from deploy.settings import SECRET_KEY; print(SECRET_KEY)"
+    starts = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=environment(tmp_path, 1),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(5)
+    ]
+    (key,) = {start.communicate(timeout=60)[0].strip() for start in starts}
+    assert len(key) > 40
+
+
+def test_empty_database_address_means_none(tmp_path):
+    """As a compose file or an env file leaves it."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--plan"],
+        cwd=ROOT,
+        env=environment(tmp_path, 1, DATABASE_URL=""),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    postgres.stop(home=tmp_path)
+    assert "guidelines" in done.stdout, done.stderr
 
 
 def test_state_is_a_file(tmp_path):
