@@ -85,7 +85,8 @@ def create_member(
     exception is a simulated labeler of this project and no other, so that a simulation can be run again.
 
     Raises:
-        ProjectError: a bad username, an unknown role, kind or group, or an account of another kind.
+        ProjectError: a bad username, an unknown role, kind or group, an account of another kind, or a member
+            already with another role or group.
     """
     for field, value, choices in (
         ("role", role, Membership.Role.values),
@@ -96,7 +97,9 @@ def create_member(
             raise ProjectError(field, f"Must be one of {', '.join(choices)}.")
     with transaction.atomic():
         user, is_new = _account(username)
-        labeler, _ = Labeler.objects.get_or_create(user=user, defaults={"name": username, "kind": kind})
+        # An account that was here and has not labeled yet is a person's, whatever is asked for.
+        defaults = {"name": username, "kind": kind if is_new else Labeler.Kind.HUMAN}
+        labeler, _ = Labeler.objects.get_or_create(user=user, defaults=defaults)
         if labeler.kind != kind:
             raise ProjectError(
                 "kind", f"{username!r} is a {labeler.kind} labeler already. Choose another name."
@@ -104,6 +107,9 @@ def create_member(
         membership, _ = Membership.objects.get_or_create(
             project=project, user=user, defaults={"role": role, "group": group}
         )
+        for field, here, asked in (("role", membership.role, role), ("group", membership.group, group)):
+            if here != asked:
+                raise ProjectError(field, f"{username!r} is a member already, with the {field} {here}.")
         elsewhere = user.memberships.exclude(project=project).exists()
         again = kind == Labeler.Kind.SIMULATED and not elsewhere
         if not (is_new or again):

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from labeling import projects, queue, work
-from labeling.models import Candidate, Completion, Event, Labeler, Membership, Prompt, Task
+from labeling.models import ApiToken, Candidate, Completion, Event, Labeler, Membership, Prompt, Task
 from labeling.texts import text_hash
 from models_zoo.models import Checkpoint
 
@@ -71,6 +71,15 @@ def test_member_takes_no_token_of_others(project):
     assert token is None
 
 
+def test_person_is_no_simulated_labeler(project):
+    """Whoever has not labeled yet has no labeler; their account is still not the manager's to use."""
+    User.objects.create_superuser("root")
+    with pytest.raises(projects.ProjectError) as caught:
+        projects.create_member(project=project, username="root", role="labeler", kind="simulated")
+    assert caught.value.field == "kind"
+    assert not ApiToken.objects.exists()
+
+
 def test_simulated_member_of_another_project_gives_no_token(project):
     other = projects.create_project(slug="other", name="O", guideline_title="G", guideline_body="B")
     _, first = projects.create_member(project=project, username="sim", role="labeler", kind="simulated")
@@ -79,6 +88,16 @@ def test_simulated_member_of_another_project_gives_no_token(project):
     assert first
     assert again
     assert elsewhere is None
+
+
+@pytest.mark.parametrize("change", [{"role": "admin"}, {"group": "heldout"}])
+def test_member_stays_what_they_are(project, change):
+    projects.create_member(project=project, username="leo", role="labeler")
+    with pytest.raises(projects.ProjectError) as caught:
+        projects.create_member(project=project, username="leo", **{"role": "labeler"} | change)
+    assert [caught.value.field] == list(change)
+    membership = Membership.objects.get(user__username="leo")
+    assert (membership.role, membership.group) == ("labeler", "train")
 
 
 @pytest.mark.parametrize("field", ["role", "kind", "group"])
