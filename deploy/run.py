@@ -217,7 +217,9 @@ def _supervise(host: str, port: int, home: Path, accounts: str, stop: StopReques
     try:
         web.start()
         worker.start()
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        # All addresses at once are no address to open.
+        name = "localhost" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host
+        address = f"http://{name}:{port}"
         greeted = False
         while not stop.within(0.1 if not greeted else 1.0):
             if web.ended():

@@ -35,6 +35,16 @@ def test_headers(server):
     assert answer.headers["referrer-policy"] == "same-origin"
 
 
+def test_probe_needs_no_name(server):
+    """A container's health check and `HOST=0.0.0.0` know the server by address only."""
+    assert httpx.get(f"{server.url}/healthz", headers={"Host": "10.0.0.7:8000"}).status_code == 200
+
+
+def test_favicon(server):
+    answer = httpx.get(f"{server.url}/favicon.ico", follow_redirects=True)
+    assert answer.headers["content-type"] == "image/svg+xml"
+
+
 def test_signup_closed(server):
     assert "<form" not in httpx.get(f"{server.url}/accounts/signup/").text.split("<main")[-1]
 

@@ -47,13 +47,13 @@ def processes_of(home: Path) -> list[str]:
 
 
 class Platform:
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, **more: str):
         self.home, self.port, self.output = home, free_port(), home.with_suffix(".out")
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 ["timeout", "--foreground", "300", *COMMAND],
                 cwd=ROOT,
-                env=environment(home, self.port),
+                env=environment(home, self.port, **more),
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
@@ -96,6 +96,16 @@ def test_first_start_and_end(platform):
 def test_term_ends_all(platform):
     platform.end(signal.SIGTERM)
     assert processes_of(platform.home) == []
+
+
+def test_all_addresses(tmp_path):
+    """Where other machines reach it, it has no accounts whose password everybody knows."""
+    running = Platform(tmp_path / "state", HOST="0.0.0.0", ALLOWED_HOSTS="label.example")
+    said = running.output.read_text()
+    running.end(signal.SIGTERM)
+    assert f"http://localhost:{running.port}" in said
+    assert "No demo accounts" in said
+    assert "Traceback" not in said
 
 
 def test_second_start_is_refused(platform):
