@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from typing import Any
 
 from labeling.models import Task
-from labeling.texts import unstorable
+from labeling.texts import strings, unstorable
 
 SCHEMA = 1
 MOST_BYTES = 256 * 1024
-MOST_DEEP = 32
 
 
 class AnswerError(ValueError):
@@ -35,29 +34,19 @@ def check_storable(answer: Any) -> dict[str, Any]:
     """
     if not isinstance(answer, dict):
         raise AnswerError("answer", "The answer must be a JSON object.")
-    strings = list(_strings(answer))
+    try:
+        parts = list(strings(answer))
+    except ValueError as error:
+        raise AnswerError("answer", "The answer is nested too deeply. Send the form of its kind.") from error
     text = json.dumps(answer, ensure_ascii=False)
     if (size := len(text.encode("utf-8", "surrogatepass"))) > MOST_BYTES:
         raise AnswerError(
             "answer", f"The answer has {size:,} bytes; the most is {MOST_BYTES:,}. Shorten the text."
         )
-    for part in strings:
+    for part in parts:
         if fault := unstorable(part):
             raise AnswerError("answer", fault)
     return answer
-
-
-def _strings(answer: dict[str, Any]) -> Iterator[str]:
-    """Every key and text in it, level by level, so that no depth can exhaust the stack."""
-    level: list[Any] = [answer]
-    for _ in range(MOST_DEEP):
-        yield from (part for part in level if isinstance(part, str))
-        nested = [part for part in level if isinstance(part, list | dict)]
-        level = [inner for part in nested for inner in part]
-        level += [inner for part in nested if isinstance(part, dict) for inner in part.values()]
-        if not level:
-            return
-    raise AnswerError("answer", "The answer is nested too deeply. Send the form of its kind.")
 
 
 def check(*, kind: str, answer: Any, candidates: Collection[int] = ()) -> dict[str, Any]:

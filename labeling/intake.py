@@ -33,6 +33,7 @@ __all__ = ["IntakeError", "Row", "import_demonstrations", "import_prompts", "rea
 
 CHUNK = 500
 MOST_LISTED = 10_000
+MOST_SHOWN = 200
 MOST_METADATA_BYTES = 64 * 1024
 # The same demonstration of the same project has the same submission id, whichever file it comes in.
 NAMESPACE = uuid.UUID("6f1f6a2e-0d4c-5f0b-9d38-3f6a64a2b7c1")
@@ -73,7 +74,7 @@ class _Intake:
     def refuse(self, row: int, field: str, reason: str) -> None:
         self.refused += 1
         if self.refused <= MOST_LISTED:
-            self.refusals.append(Refusal(row, field, reason))
+            self.refusals.append(Refusal(row, _shown(field), _shown(reason)))
 
 
 def import_prompts(
@@ -90,8 +91,9 @@ def import_prompts(
 
     Args:
         rows: objects, or `Row` as `read_rows` yields them.
-        split: for rows that name none: train, heldout, or the share (above 0, below 1) to hold out. By
-            share it follows from the text's hash, so that a conversation falls on the same side every time.
+        split: for rows that name none: train, heldout, or the share to hold out (above 0, below 1, as a
+            number or its text). By share it follows from the text's hash, so that a conversation falls on
+            the same side every time.
         dry_run: judge every row and store nothing; the import returned is not saved.
 
     Raises:
@@ -130,7 +132,7 @@ def _take_in(
     split: str | float,
     dry_run: bool,
 ) -> Import:
-    _check_split(split)
+    split = _read_split(split)
     with transaction.atomic():
         # Two imports at once would each take the other's rows for new: they queue up here.
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
@@ -167,7 +169,7 @@ def _checked(intake: _Intake, chunk: list[Row], *, split: str | float) -> Iterat
             continue
         try:
             yield _check(row, kind=intake.batch.kind, split=split)
-        except (TextError, answers.AnswerError) as error:
+        except TextError as error:
             intake.refuse(row.number, error.field, str(error))
 
 
@@ -280,7 +282,7 @@ def _check(row: Row, *, kind: str, split: str | float) -> _Candidate:
     """Judge a row by itself.
 
     Raises:
-        TextError, AnswerError: naming the field at fault.
+        TextError: naming the field at fault.
     """
     content = row.content
     if not isinstance(content, dict):
@@ -290,7 +292,7 @@ def _check(row: Row, *, kind: str, split: str | float) -> _Candidate:
     sha256 = text_hash(messages)
     named = rest.pop("split", None) or None
     if named is not None and named not in Split.values:
-        raise TextError("split", f"Must be {' or '.join(Split.values)}, not {named!r}.")
+        raise TextError("split", f"Must be {' or '.join(Split.values)}.")
     return _Candidate(
         row=row.number,
         messages=messages,
@@ -322,9 +324,7 @@ def _conversation(rest: dict[str, Any], *, kind: str) -> tuple[list[Message], st
     if "completion" not in rest and at == "messages":
         if not last_is_answer:
             raise TextError(at, "A demonstration ends with the assistant's answer.")
-        return messages[:-1], answers.check(kind="demonstrate", answer={"text": messages[-1]["content"]})[
-            "text"
-        ]
+        return messages[:-1], messages[-1]["content"]
     if last_is_answer:
         raise TextError(at, "Beside a completion, the prompt ends with the user's turn.")
     completion = rest.pop("completion", None)
@@ -346,23 +346,34 @@ def _metadata(rest: dict[str, Any]) -> dict[str, Any]:
         raise TextError("metadata", "Must be an object.")
     metadata = {**rest, **own}
     try:
+        parts = list(strings(metadata))
         size = len(json.dumps(metadata, allow_nan=False))
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError) as error:
         raise TextError("metadata", "The further fields are not plain JSON values.") from error
     if size > MOST_METADATA_BYTES:
         raise TextError(
             "metadata", f"The further fields have {size:,} bytes; the most is {MOST_METADATA_BYTES:,}."
         )
-    if fault := next(filter(None, map(unstorable, strings(metadata))), ""):
+    if fault := next(filter(None, map(unstorable, parts)), ""):
         raise TextError("metadata", fault)
     return metadata
 
 
-def _check_split(split: str | float) -> None:
+def _read_split(split: str | float) -> str | float:
     if isinstance(split, str) and split in Split.values:
-        return
-    if isinstance(split, str | bool) or not 0 < split < 1:
+        return split
+    try:
+        share = float(split)
+    except ValueError:
+        share = 0.0
+    if not 0 < share < 1:
         raise IntakeError("split", f"Must be train, heldout or a share between 0 and 1, not {split!r}.")
+    return share
+
+
+def _shown(text: str) -> str:
+    """What a row says of itself, as it can be stored and listed: a key may hold anything, at any length."""
+    return text[:MOST_SHOWN].encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
 def _split_of(sha256: str, split: str | float) -> str:

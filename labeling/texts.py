@@ -11,6 +11,7 @@ Message = dict[str, str]
 
 ROLES = ("system", "user", "assistant")
 MOST_BYTES = 256 * 1024
+MOST_DEEP = 32
 
 
 class TextError(ValueError):
@@ -84,16 +85,20 @@ def unstorable(text: str) -> str:
 
 
 def strings(value: Any) -> Iterator[str]:
-    """Every text within a JSON value, keys included."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from strings(part)
-    elif isinstance(value, dict):
-        for key, part in value.items():
-            yield str(key)
-            yield from strings(part)
+    """Every key and text of a JSON value, level by level, so that no depth can exhaust the stack.
+
+    Raises:
+        ValueError: it is nested deeper than `MOST_DEEP`.
+    """
+    level: list[Any] = [value]
+    for _ in range(MOST_DEEP):
+        yield from (part for part in level if isinstance(part, str))
+        nested = [part for part in level if isinstance(part, list | tuple | dict)]
+        level = [inner for part in nested for inner in part]
+        level += [inner for part in nested if isinstance(part, dict) for inner in part.values()]
+        if not level:
+            return
+    raise ValueError(f"nested deeper than {MOST_DEEP} levels")
 
 
 def _check_message(message: Any, field: str) -> Message:

@@ -109,6 +109,22 @@ def test_prompt_refused(project, row, field):
     assert Prompt.objects.get().messages[0]["content"] == "good"
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": [{**USER, "\x00": "b"}]},
+        {"prompt": [{**USER, "\ud800": "b"}]},
+        {"prompt": [{**USER, "k" * 100_000: "b"}]},
+        {"prompt": "a", "split": "s" * 100_000},
+    ],
+)
+def test_refusal_is_short_and_storable(project, row):
+    batch = prompts(project, {"prompt": "good"}, row)
+    batch.refresh_from_db()
+    assert (batch.accepted, len(batch.refused)) == (1, 1)
+    assert len(json.dumps(batch.refused)) < 1000
+
+
 def test_doubled_rows(project):
     prompts(project, {"prompt": "old"})
     batch = prompts(project, {"prompt": "old"}, {"prompt": "new"}, {"messages": [{**USER, "content": "new"}]})

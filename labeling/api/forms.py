@@ -27,16 +27,19 @@ class Rest(serializers.Serializer[Any]):
     """What goes out; never used to check, nor to write on the busy paths."""
 
 
+class UncheckedField(serializers.JSONField):
+    """JSON for a verb to check; JSONField's own check recurses as deep as the sender likes."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+
 @extend_schema_field({"type": "object", "additionalProperties": True})
-class AnswerField(serializers.JSONField):
+class AnswerField(UncheckedField):
     """``{"tiers": [[candidate id, …], …]}`` or ``{"text": …}``; `labeling.answers` checks what is in it."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, help_text='{"tiers": [[candidate id, …], …]} or {"text": "…"}')
-
-    def to_internal_value(self, data: Any) -> Any:
-        # Not JSONField's own check, which recurses as deep as the sender likes.
-        return data
 
 
 class ActiveSecondsField(serializers.FloatField):
@@ -92,7 +95,7 @@ class MemberForm(Form):
 
 
 class RowsForm(Form):
-    rows = serializers.ListField(child=serializers.JSONField())
+    rows = serializers.ListField(child=UncheckedField())
 
 
 class ImportQueryForm(serializers.Serializer[Any]):

@@ -27,7 +27,6 @@ class Command(command_line.Command):
         parser.add_argument("--kind", choices=list(VERBS), default="prompts")
         parser.add_argument(
             "--split",
-            type=_split,
             default=Split.TRAIN.value,
             metavar="train|heldout|SHARE",
             help="for rows that name none: one of the two, or the share to hold out (0.1); default train",
@@ -89,17 +88,6 @@ def _add_tasks(project: Project, batch: Import) -> int:
 
 def _reason(refusal: dict[str, Any]) -> str:
     return f"{refusal['field']}: {refusal['reason']}" if refusal["field"] else refusal["reason"]
-
-
-def _split(text: str) -> str | float:
-    if text in Split.values:
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is neither train nor heldout nor a share such as 0.1"
-        ) from None
 
 
 def _renaming(text: str) -> tuple[str, str]:
