@@ -44,7 +44,7 @@ def save_draft(*, lease_id: UUID, labeler: Labeler, answer: Any, version: int) -
     answer = answers.check_storable(answer)
     with transaction.atomic():
         lease = queue.own(lease_id=lease_id, labeler=labeler)
-        if lease.state in {Lease.State.SUBMITTED, Lease.State.SKIPPED}:
+        if queue.is_settled(lease=lease):
             # An autosave that a submit overtook; kept, it would lie about as unfinished work.
             raise Conflict("You are done with this task, so its draft is closed.")
         if lease.first_action_at is None:

@@ -135,11 +135,7 @@ def renew(*, lease_id: UUID, labeler: Labeler, active_seconds: float | None = No
     now = timezone.now()
     with transaction.atomic():
         lease = own(lease_id=lease_id, labeler=labeler)
-        settled = {Lease.State.SUBMITTED, Lease.State.SKIPPED}
-        if lease.state in settled or (
-            lease.state == Lease.State.EXPIRED
-            and Lease.objects.filter(task=lease.task_id, labeler=labeler, state__in=settled).exists()
-        ):
+        if is_settled(lease=lease):
             raise LeaseLost("You are done with this task. Ask for the next one.")
         if not (holds_slot(lease=lease) or take_slot(task=lease.task)):
             raise LeaseLost("This lease ran out and others took the task. You may still submit your answer.")
@@ -181,6 +177,15 @@ def sweep() -> int:
     with connection.cursor() as cursor:
         cursor.execute(_SWEEP, {"now": timezone.now()})
         return sum(n for (n,) in cursor.fetchall())
+
+
+def is_settled(*, lease: Lease) -> bool:
+    """Whether its labeler is done with the task, through this lease or another."""
+    settled = {Lease.State.SUBMITTED, Lease.State.SKIPPED}
+    if lease.state == Lease.State.EXPIRED:
+        others = Lease.objects.filter(task=lease.task_id, labeler=lease.labeler_id, state__in=settled)
+        return others.exists()
+    return lease.state in settled
 
 
 def holds_slot(*, lease: Lease) -> bool:

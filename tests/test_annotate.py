@@ -413,6 +413,19 @@ def test_submit_closes_the_draft(lease: Lease) -> None:
     assert not Draft.objects.exists()
 
 
+@pytest.mark.parametrize("settle", ["submit", "skip"])
+def test_older_lease_leaves_no_draft_of_what_is_done(lease: Lease, settle: str) -> None:
+    run_out(lease)
+    newer = lease_of(lease.labeler, lease.task)
+    if settle == "submit":
+        submit(newer)
+    else:
+        queue.skip(lease_id=newer.pk, labeler=newer.labeler)
+    with pytest.raises(annotate.Conflict, match="closed"):
+        draft(lease, "autosave of the tab that lay asleep", 0)
+    assert not Draft.objects.exists()
+
+
 def test_draft_may_be_half_an_answer_but_storable(lease: Lease) -> None:
     annotate.save_draft(lease_id=lease.pk, labeler=lease.labeler, answer={"tiers": [[]]}, version=0)
     with pytest.raises(answers.AnswerError, match="bytes"):
