@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from labeling import formats
 from labeling.models import Annotation, Candidate, Dataset, DatasetItem, Project, Prompt, Split, Task
+from labeling.texts import unstorable
 
 Row = dict[str, Any]
 
@@ -246,19 +247,24 @@ def _check_filter(kind: str, asked: Mapping[str, Any]) -> Row:
             raise DatasetError(f"filter.{key}", f"{kind} can be filtered by {', '.join(checks)}.")
         try:
             checked[key] = checks[key](value)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise DatasetError(f"filter.{key}", f"{value!r} is no {_EXPECTED[key]}.") from error
+        except (ValueError, TypeError, RecursionError) as error:
+            raise DatasetError(f"filter.{key}", f"This is no {_EXPECTED[key]}.") from error
     return checked
 
 
 def _numbers(value: Any) -> list[int]:
-    return sorted({int(str(one)) for one in (value if isinstance(value, list | tuple | set) else [value])})
+    numbers = sorted({int(str(one)) for one in _several(value)})
+    if numbers and not (numbers[0] >= 0 and numbers[-1] < 2**31):
+        raise ValueError
+    return numbers
 
 
 def _ids(value: Any) -> list[str]:
-    return sorted(
-        {str(UUID(str(one))) for one in (value if isinstance(value, list | tuple | set) else [value])}
-    )
+    return sorted({str(UUID(str(one))) for one in _several(value)})
+
+
+def _several(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, list | tuple | set) else [value]
 
 
 def _time(value: Any) -> str:
@@ -267,7 +273,7 @@ def _time(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or unstorable(value):
         raise TypeError
     return value
 

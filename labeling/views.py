@@ -75,7 +75,7 @@ def token_list(request: SignedInRequest) -> HttpResponse:
     """Personal tokens; a new one is shown in the answer to the POST that made it, and never again."""
     context: dict[str, object] = {}
     if request.method == "POST":
-        name = request.POST.get("name", "").strip()
+        name = request.POST.get("name", "").replace("\x00", "").strip()
         if 0 < len(name) <= LONGEST_TOKEN_NAME:
             context = {"made": tokens.issue(user=request.user, name=name), "name": name}
         else:

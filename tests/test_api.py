@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -464,7 +465,8 @@ def test_annotations_by_page(project: Project, leo: Api) -> None:
     assert seen == sorted(Annotation.objects.values_list("pk", flat=True), reverse=True)
     problem(leo.get(f"projects/{project.slug}/annotations/"), 403, words="mine=1")
     problem(leo.get(f"projects/{project.slug}/annotations/?mine=perhaps"), 400, field="mine")
-    problem(leo.get(f"projects/{project.slug}/annotations/?mine=1&cursor=nonsense"), 404)
+    for cursor in (b"nonsense", b64encode(b"p=nonsense"), b64encode(b"p=\x00")):
+        problem(leo.get(f"projects/{project.slug}/annotations/?mine=1&cursor={cursor.decode()}"), 404)
 
 
 # In and out
@@ -485,6 +487,30 @@ def test_prompts_come_in_and_refusals_are_listed(project: Project) -> None:
     assert [one["row"] for one in answer.json()["refused"]] == [2, 3]
     assert all(one["reason"] for one in answer.json()["refused"])
     assert project.prompts.get().messages == ROWS[0]["messages"]
+
+
+def test_share_of_prompts_is_held_out(project: Project) -> None:
+    rows = [{"prompt": str(at)} for at in range(100)]
+    answer = api_of(project, "admin").post(f"projects/{project.slug}/prompts/?split=0.25", {"rows": rows})
+    assert answer.status_code == 201, answer.content
+    assert 10 < project.prompts.filter(split="heldout").count() < 45
+
+
+@pytest.mark.parametrize("depth", [500, 900, 1000])
+@pytest.mark.parametrize("field", ["prompt", "messages", "metadata", "split", "use_case", "other"])
+def test_nested_rows(project: Project, field: str, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    row = f'{{"prompt": "a", "{field}": {deep}}}' if field != "prompt" else f'{{"prompt": {deep}}}'
+    admin = api_of(project, "admin")
+    for body, media_type in (
+        (f'{{"rows": [{row}]}}', "application/json"),
+        (f"[{row}]", "application/json"),
+        (row, "application/jsonl"),
+    ):
+        answer = admin.post(f"projects/{project.slug}/prompts/", body.encode(), content_type=media_type)
+        assert answer.status_code in {201, 400}, answer.content
+        if field != "other":
+            assert answer.status_code == 400 or answer.json()["accepted"] == 0
 
 
 @pytest.mark.parametrize("media_type", ["application/jsonl", "application/x-ndjson"])
@@ -515,6 +541,7 @@ def test_demonstrations_as_csv(project: Project) -> None:
         ("", {"rows": []}, "rows"),
         ("", {"rows": [], "split": "train"}, "split"),
         ("?split=half", {"rows": ROWS}, "split"),
+        ("?split=nan", {"rows": ROWS}, "split"),
         ("?synthetic=perhaps", {"rows": ROWS}, "synthetic"),
     ],
 )
@@ -578,6 +605,9 @@ def test_dataset_from_labels_to_file(project: Project, leo: Api) -> None:
     problem(api_of(new_project(), "owner").get(export), 404)
 
 
+NESTED: Any = json.loads("[" * 900 + "]" * 900)
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [
@@ -587,6 +617,12 @@ def test_dataset_from_labels_to_file(project: Project, leo: Api) -> None:
         ({"kind": "preferences", "filter": {"colour": "red"}}, "filter.colour"),
         ({"kind": "preferences", "filter": {"since": "yesterday"}}, "filter.since"),
         ({"kind": "preferences", "filter": "all"}, "filter"),
+        ({"kind": "preferences", "filter": {"round": [1, "9" * 30]}}, "filter.round"),
+        ({"kind": "preferences", "filter": {"round": NESTED}}, "filter.round"),
+        ({"kind": "preferences", "filter": {"labeler": NESTED}}, "filter.labeler"),
+        ({"kind": "prompts", "filter": {"use_case": "a\x00"}}, "filter.use_case"),
+        ({"kind": "prompts", "filter": {"language": NESTED}}, "filter.language"),
+        ({"kind": "prompts", "filter": {"split": NESTED}}, "filter.split"),
     ],
 )
 def test_bad_freeze(project: Project, body: Any, field: str) -> None:

@@ -107,7 +107,7 @@ def test_freeze(frozen, project, capsys):
 def test_freeze_refused(project):
     assert "no trainable preferences yet" in refused("freeze", project=project.slug, kind="preferences")
     message = refused("freeze", project=project.slug, kind="preferences", since="monday")
-    assert message.startswith("filter.since: 'monday' is no ISO 8601 time")
+    assert message.startswith("filter.since: This is no ISO 8601 time")
 
 
 def test_export(frozen, project, tmp_path, capsys):

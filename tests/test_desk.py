@@ -158,7 +158,7 @@ def test_drawer_shows_the_version_asked_for(client: Client):
 def test_token_names_are_checked(client: Client):
     mia = new_labeler()
     client.force_login(mia.user)
-    for name in ("", " ", "x" * 81):
+    for name in ("", " ", "x" * 81, "\x00"):
         answer = client.post("/account/tokens/", {"name": name})
         assert answer.status_code == 422
         assert b"between 1 and 80 characters" in answer.content
