@@ -24,8 +24,6 @@ def main() -> None:
         sys.exit(str(error))
     except postgres.PostgresError as error:
         sys.exit(f"embedded Postgres: {error}")
-    except OSError as error:
-        sys.exit(f"cannot use the state folder {error.filename}: {error.strerror}")
     try:
         execute_from_command_line(sys.argv)
     finally:

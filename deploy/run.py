@@ -124,19 +124,17 @@ def _is_loopback(host: str) -> bool:
 
 
 def _home() -> Path:
-    """The state folder, there and writable."""
+    """The state folder, which the settings make."""
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
 
     try:
-        settings.HOME.mkdir(parents=True, exist_ok=True)
-        # Children must find the same folder from wherever they stand.
-        os.environ["TUTELAGE_HOME"] = str(settings.HOME)
-        return settings.HOME
+        home: Path = settings.HOME
     except ImproperlyConfigured as error:
         raise CannotStart(str(error)) from error
-    except OSError as error:
-        raise CannotStart(f"cannot use the state folder {error.filename}: {error.strerror}") from error
+    # Children must find the same folder from wherever they stand.
+    os.environ["TUTELAGE_HOME"] = str(home)
+    return home
 
 
 @contextlib.contextmanager

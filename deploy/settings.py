@@ -34,11 +34,8 @@ def _list(name: str, *, default: str = "") -> list[str]:
     return [entry.strip() for entry in os.environ.get(name, default).split(",") if entry.strip()]
 
 
-def _secret_key() -> str:
-    """The key from the environment, else one made once and kept in the state folder."""
-    if key := os.environ.get("SECRET_KEY"):
-        return key
-    HOME.mkdir(parents=True, exist_ok=True)
+def _kept_key() -> str:
+    """The key made once and kept in the state folder."""
     with open(os.open(HOME / "secret_key", os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         # Two first starts at once must agree; one that was cut short must not leave an empty key for ever.
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -71,7 +68,14 @@ def _database() -> dict:
     }
 
 
-SECRET_KEY = _secret_key()
+try:
+    # It holds labels, prompts and keys: for its owner alone.
+    HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
+    SECRET_KEY = os.environ.get("SECRET_KEY") or _kept_key()
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"cannot use the state folder {error.filename or HOME}: {error.strerror}"
+    ) from error
 DEBUG = _flag("DEBUG", default=False)
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = _list("TRUSTED_ORIGINS")

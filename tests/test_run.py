@@ -216,6 +216,23 @@ def test_empty_database_address_means_none(tmp_path):
     assert "guidelines" in done.stdout, done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small disk")
+def test_full_disk(tmp_path):
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", tmp_path]).returncode:
+        pytest.skip("may not mount a small disk here")
+    try:
+        (tmp_path / "ballast").write_bytes(bytes(8192))
+        assert f"the state folder {tmp_path}: No space left" in refused(tmp_path, free_port())
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def test_state_is_for_its_owner(tmp_path):
+    """It holds labels, prompts and keys, and machines are shared."""
+    refused(tmp_path / "state", free_port(), DATABASE_URL=f"postgresql://u@/n?host={tmp_path}")
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
+
+
 def test_state_is_a_file(tmp_path):
     (tmp_path / "state").write_text("")
     assert "state folder" in refused(tmp_path / "state", free_port())
