@@ -84,6 +84,8 @@ if bare := [origin for origin in CSRF_TRUSTED_ORIGINS if "://" not in origin]:
 HTTPS = _flag("HTTPS", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+# Else one person's wrong passwords would count against everybody behind the same proxy.
+ALLAUTH_TRUSTED_PROXY_COUNT = int(HTTPS)
 # A labeler's day is longer than a shift; expiry in mid-sentence would cost words.
 SESSION_COOKIE_AGE = 14 * 24 * 3600
 # Two servers on one host (a demo beside `make run`) must not sign each other out.

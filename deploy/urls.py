@@ -1,10 +1,14 @@
 """Every address of the platform but `/healthz`, which `deploy.health` answers before the rest is asked."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+# Admin's own form would let anybody guess passwords without end.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("favicon.ico", RedirectView.as_view(url=static("mark.svg"))),

@@ -45,6 +45,12 @@ def test_favicon(server):
     assert answer.headers["content-type"] == "image/svg+xml"
 
 
+def test_admin_has_no_door_of_its_own(server):
+    """Guessing passwords is slowed down at the one sign-in page only."""
+    answer = httpx.get(f"{server.url}/admin/login/")
+    assert answer.headers["location"].startswith("/accounts/login/")
+
+
 def test_signup_closed(server):
     assert "<form" not in httpx.get(f"{server.url}/accounts/signup/").text.split("<main")[-1]
 
