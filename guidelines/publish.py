@@ -16,6 +16,9 @@ from django.db import transaction
 
 from guidelines.models import Guideline, GuidelineVersion
 
+LONGEST = 200_000
+LONGEST_NOTE = 300
+
 
 class GuidelineError(ValueError):
     """A guideline that cannot be published; ``field`` names what to mend."""
@@ -60,19 +63,26 @@ def publish(
     criteria: list[dict[str, Any]] | None = None,
     note: str = "",
     author: Any = None,
+    based_on: int | None = None,
 ) -> tuple[GuidelineVersion, list[str]]:
     """Append a version to ``guideline``, carry its effects out, and return both.
 
+    Args:
+        based_on: the version that the body was written upon, 0 for none; unless given, any will do.
+
     Raises:
-        GuidelineError: the body is empty, or nothing differs from the newest version.
+        GuidelineError: the body is empty, a text too long or not storable, nothing differs from the
+            newest version, or that is not the one of ``based_on``.
     """
     criteria = criteria or []
-    if not body.strip():
-        raise GuidelineError("body", "The guideline has no text. Write what labelers should do.")
+    _check(body=body, note=note)
     with transaction.atomic():
         # The row lock numbers versions one after another when two admins publish at once.
         locked = Guideline.objects.select_for_update().get(pk=guideline.pk)
         newest = locked.current
+        if newest and based_on not in {None, newest.number}:
+            said = f"Version {newest.number} was published while you wrote."
+            raise GuidelineError("body", f"{said} Take its changes over, then publish.")
         sha256 = digest(body=body, criteria=criteria)
         if newest and newest.digest == sha256:
             raise GuidelineError("body", f"Nothing differs from version {newest.number}.")
@@ -87,3 +97,13 @@ def publish(
         )
         done = [sentence for effect in _effects.values() for sentence in effect.apply(version)]
     return version, done
+
+
+def _check(*, body: str, note: str) -> None:
+    if not body.strip():
+        raise GuidelineError("body", "The guideline has no text. Write what labelers should do.")
+    for field, text, longest in (("body", body, LONGEST), ("note", note, LONGEST_NOTE)):
+        if "\x00" in text:
+            raise GuidelineError(field, f"The {field} holds a NUL character. Remove it.")
+        if len(text) > longest:
+            raise GuidelineError(field, f"The {field} is longer than {longest:,} characters. Shorten it.")

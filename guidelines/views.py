@@ -14,8 +14,6 @@ from guidelines import changes, publish, readers
 from guidelines.models import GuidelineVersion
 from guidelines.render import body_html, markdown
 
-LONGEST = 200_000
-
 
 @require_safe
 @login_required
@@ -45,17 +43,18 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
     if request.method == "POST":
         body = request.POST.get("body", "").replace("\r\n", "\n")
         note = request.POST.get("note", "")
+        number = current.number if current else 0
         try:
-            _check(current, body=body, note=note, based_on=request.POST.get("based_on", ""))
             published, done = publish.publish(
                 guideline=reading.guideline,
                 body=body,
                 criteria=current.criteria if current else [],
                 note=note,
                 author=request.user,
+                based_on=number if request.POST.get("based_on") == str(number) else 0,
             )
         except publish.GuidelineError as refused:
-            error = refused
+            error, current = refused, reading.guideline.current
         else:
             said = _("Version %(n)s is published.") % {"n": published.number}
             messages.success(request, " ".join([said, *done]))
@@ -69,7 +68,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             "body": body,
             "note": note,
             "error": error,
-            "preview": markdown(body) if "\x00" not in body else "",
+            "preview": markdown(body[: publish.LONGEST]),
             "effects": publish.preview(reading.guideline),
         },
         status=422 if error else 200,
@@ -81,25 +80,7 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
 def preview(request: HttpRequest, slug: str) -> HttpResponse:
     """A text as readers would see it; nothing is stored."""
     readers.read(user=request.user, slug=slug)
-    return HttpResponse(markdown(request.POST.get("body", "")[:LONGEST]))
-
-
-def _check(current: GuidelineVersion | None, *, body: str, note: str, based_on: str) -> None:
-    """Refuse what cannot be stored, and a text that was written upon an older version than the newest."""
-    if "\x00" in body + note:
-        raise publish.GuidelineError("body", _("The text holds a NUL character. Remove it."))
-    if len(body) > LONGEST:
-        raise publish.GuidelineError(
-            "body", _("The text is longer than %(n)s characters. Shorten it.") % {"n": LONGEST}
-        )
-    if len(note) > 300:
-        raise publish.GuidelineError("note", _("The note is longer than 300 characters. Shorten it."))
-    if current and based_on != str(current.number):
-        raise publish.GuidelineError(
-            "body",
-            _("Version %(n)s was published while you wrote. Take its changes over, then publish.")
-            % {"n": current.number},
-        )
+    return HttpResponse(markdown(request.POST.get("body", "")[: publish.LONGEST]))
 
 
 def _version(request: HttpRequest, reading: readers.Reading, shown: GuidelineVersion | None) -> HttpResponse:

@@ -1,9 +1,12 @@
 """Publishing a guideline version acts on tasks, and never on labels."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 
 from guidelines import publish
 from guidelines.models import Guideline
@@ -86,3 +89,25 @@ def test_leaves_other_guidelines_alone(project: Project) -> None:
 def test_tells_the_browsers(project: Project) -> None:
     publish.publish(guideline=project.guideline, body="# Be kinder")
     assert Event.objects.filter(project=project, kind="guideline").get().reference == {"version": 2}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_publish_upon_the_same_version(project: Project) -> None:
+    """The second one is told, and overwrites nothing unseen."""
+    barrier = Barrier(2)
+
+    def work(name: str) -> str:
+        try:
+            barrier.wait(30)
+            publish.publish(guideline=project.guideline, body=f"# By {name}", based_on=1)
+            return "published"
+        except publish.GuidelineError as error:
+            return str(error)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        refused, published = sorted(pool.map(work, ("ada", "kim")))
+    assert "Version 2 was published while you wrote" in refused
+    assert published == "published"
+    assert project.guideline.versions.count() == 2
