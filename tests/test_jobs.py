@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from runs import SFT, demonstrations, prompts
 from scenes import new_project
 
-from labeling.models import Event
+from labeling.models import Dataset, Event
 from models_zoo import registry, store
 from rlhf.models import Metric, Run
 from rlhf.runs import directory, jobs
@@ -74,6 +74,13 @@ def test_directory_travels(project, start, tmp_path):
         ({"knobs": {"epochs": -1.0}}, "knobs.epochs"),
         ({"algorithm": "dpo"}, "algorithm"),
         ({"rows": None}, "dataset"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**32}, "seed"),
+        ({"knobs": {"learning_rate": float("inf")}}, "knobs.learning_rate"),
+        ({"name": "stories-sft"}, "name"),
+        ({"name": "x" * 121}, "name"),
+        ({"name": "\x00"}, "name"),
+        ({"algorithm": "ppo", "knobs": {}}, "inputs.reward_model"),
     ],
 )
 def test_bad_run_names_the_field(project, start, fields, field):
@@ -81,6 +88,38 @@ def test_bad_run_names_the_field(project, start, fields, field):
         new_run(project, start, **fields)
     assert refused.value.field == field
     assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "roles", "field"),
+    [
+        ("sft", [], "inputs.policy"),
+        ("sft", ["policy", "reward_model"], "inputs.reward_model"),
+        ("sample", ["policy", "../../stray"], "inputs.../../stray"),
+        ("sample", ["policy", "reward_model"], "inputs.reward_model"),
+    ],
+)
+def test_bad_inputs(project, start, home, algorithm, roles, field):
+    """A role is the name of a link in the run directory: none but the known ones, each of the right kind."""
+    inputs = dict.fromkeys(roles, start)
+    with pytest.raises(jobs.RunError) as refused:
+        jobs.create_run(project=project, algorithm=algorithm, inputs=inputs, rows=demonstrations(4))
+    assert refused.value.field == field
+    assert not Run.objects.exists()
+    assert not list(home.glob("**/stray"))
+
+
+def test_a_reward_model_answers_nothing(project, home):
+    judge = registry.register(folder=SFT, name="judge", kind="reward")
+    with pytest.raises(jobs.RunError, match="judge is a reward model"):
+        new_run(project, judge)
+
+
+def test_pretraining_reads_no_dataset(project, start):
+    dataset = Dataset.objects.create(project=project, number=1, kind="demonstrations", size=1)
+    with pytest.raises(jobs.RunError, match="rows of text") as refused:
+        new_run(project, start, algorithm="pretrain", rows=None, knobs={}, dataset=dataset)
+    assert refused.value.field == "dataset"
 
 
 def test_no_room_for_the_directory(project, start, home):

@@ -11,10 +11,15 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
+from labeling.models import Dataset
 from models_zoo.models import Checkpoint
 from rlhf.trainers import run_directory
 
@@ -63,6 +68,42 @@ def write(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return config
+
+
+def manifest(dataset: Dataset | None) -> dict[str, Any]:
+    """What a dataset's rows were made from: labels, weights and guideline versions; empty for no dataset."""
+    if dataset is None:
+        return {}
+    items = dataset.items.order_by("ordinal")
+    labels = items.filter(annotation__isnull=False)
+    versions = labels.order_by("annotation__guideline_version").values_list(
+        "annotation__guideline_version__guideline__slug", "annotation__guideline_version__number"
+    )
+    return {
+        "dataset": dataset.number,
+        "kind": dataset.kind,
+        "digest": dataset.digest,
+        "labels": list(labels.values_list("annotation_id", flat=True)),
+        "weights": sorted(set(items.values_list("weight", flat=True))),
+        "guideline_versions": [f"{slug} {number}" for slug, number in dict.fromkeys(versions)],
+    }
+
+
+@cache
+def code_version() -> str:
+    """The version, with the commit where the code is a git checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return settings.VERSION
+    commit = done.stdout.strip()
+    return f"{settings.VERSION}+{commit}" if done.returncode == 0 and commit else settings.VERSION
 
 
 def locked(folder: Path) -> bool:

@@ -9,15 +9,12 @@ lets only one process train, whatever happens above it.
 from __future__ import annotations
 
 import logging
-import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from procrastinate import tasks
@@ -45,6 +42,9 @@ MAKES = {
     "reward": Checkpoint.Kind.REWARD,
     "ppo": Checkpoint.Kind.POLICY,
 }
+# The roles of an algorithm's inputs, and the one it can do without.
+ROLES = {"ppo": ("policy", "reward_model", "reference"), "sample": ("policy", "reward_model")}
+SPARED = {"ppo": "reference", "sample": "reward_model"}
 FORMS = {"sft": "sft", "reward": "groups", "ppo": "prompts", "sample": "prompts"}
 OPEN = (Run.State.QUEUED, Run.State.RUNNING)
 # A run that takes its worker down with it (out of memory) must not do so for ever.
@@ -96,14 +96,12 @@ def create_run(
         name: of the checkpoint it will make, where the usual one does not serve.
 
     Raises:
-        RunError: an unknown algorithm or knob, a value out of range, no data, or no room to write.
+        RunError: an unknown algorithm or knob, a value out of range, an input that is missing or of another
+            kind, a name that is taken, no data, or no room to write.
     """
-    try:
-        trainer_knobs.read(algorithm, dict(knobs or {}))
-    except ValueError as error:
-        # The message begins with the field: "knobs.epochs must be above 0", "algorithm: 'dpo' is unknown; …".
-        field, _, message = str(error).partition(" ")
-        raise RunError(field.rstrip(":"), message) from error
+    _check(algorithm=algorithm, inputs=inputs, knobs=knobs, seed=seed, name=name)
+    if dataset is not None and algorithm not in FORMS:
+        raise RunError("dataset", f"{algorithm} reads rows of text, not a dataset")
     if (dataset is None) == (rows is None):
         raise RunError("dataset", f"{algorithm} trains on a dataset or on rows: give one of the two")
     if dataset is not None and dataset.size == 0:
@@ -116,7 +114,7 @@ def create_run(
         algorithm=algorithm,
         dataset=dataset,
         user=user,
-        code_version=code_version(),
+        code_version=directory.code_version(),
     )
     try:
         run.config = directory.write(
@@ -126,7 +124,7 @@ def create_run(
             knobs=knobs or {},
             inputs=inputs,
             data=data if heldout is None else {**data, "heldout": heldout},
-            manifest=_manifest(dataset),
+            manifest=directory.manifest(dataset),
             version=run.code_version,
             name=name,
         )
@@ -242,21 +240,37 @@ def resume(run: Run) -> Run:
     return run
 
 
-@cache
-def code_version() -> str:
-    """The version, with the commit where the code is a git checkout."""
+def _check(
+    *,
+    algorithm: str,
+    inputs: Mapping[str, Checkpoint | Path],
+    knobs: Mapping[str, Any] | None,
+    seed: int,
+    name: str,
+) -> None:
+    """Refuse what would fail in the trainer, or only when its work is done. Raises RunError."""
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=settings.BASE_DIR,
-            capture_output=True,
-            text=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return settings.VERSION
-    commit = done.stdout.strip()
-    return f"{settings.VERSION}+{commit}" if done.returncode == 0 and commit else settings.VERSION
+        trainer_knobs.read(algorithm, dict(knobs or {}))
+    except ValueError as error:
+        # The message begins with the field: "knobs.epochs must be above 0", "algorithm: 'dpo' is unknown; …".
+        field, _, message = str(error).partition(" ")
+        raise RunError(field.rstrip(":"), message) from error
+    roles = ROLES.get(algorithm, ("policy",))
+    for role in roles:
+        if role not in inputs and role != SPARED.get(algorithm):
+            raise RunError(f"inputs.{role}", f"{algorithm} needs a checkpoint as {role}")
+    for role, given in inputs.items():
+        if role not in roles:
+            raise RunError(f"inputs.{role}", f"{algorithm} has no such input; it has {', '.join(roles)}")
+        judges = role == "reward_model"
+        if isinstance(given, Checkpoint) and judges != (given.kind == Checkpoint.Kind.REWARD):
+            raise RunError(f"inputs.{role}", f"{given} is {'no' if judges else 'a'} reward model")
+    if not 0 <= seed < 2**32:
+        raise RunError("seed", f"must lie between 0 and {2**32 - 1:,}, not {seed}")
+    if len(name) > 120 or "\0" in name:
+        raise RunError("name", "is longer than 120 characters or holds a NUL; choose another")
+    if name and Checkpoint.objects.filter(name=name).exists():
+        raise RunError("name", f"there is a checkpoint {name!r} already; choose another")
 
 
 def _claim(run: Run) -> bool:
@@ -369,25 +383,3 @@ def _reason(folder: Path, status: int | None, child: Child) -> str:
     return (
         f"the trainer crashed: {child.last_line}" if crashed else child.last_line or f"exit status {status}"
     )
-
-
-def _manifest(dataset: Dataset | None) -> dict[str, Any]:
-    if dataset is None:
-        return {}
-    items = dataset.items.order_by("ordinal")
-    labels = items.filter(annotation__isnull=False)
-    versions = labels.order_by("annotation__guideline_version").values_list(
-        "annotation__guideline_version__guideline__slug", "annotation__guideline_version__number"
-    )
-    return {
-        "dataset": dataset.number,
-        "kind": dataset.kind,
-        "digest": dataset.digest,
-        "labels": list(labels.values_list("annotation_id", flat=True)),
-        "weights": sorted(set(items.values_list("weight", flat=True))),
-        "guideline_versions": [f"{slug} {number}" for slug, number in _distinct(versions)],
-    }
-
-
-def _distinct(pairs: Iterable[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-    yield from dict.fromkeys(pairs)

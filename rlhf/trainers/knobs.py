@@ -4,6 +4,7 @@ No torch here, so that a page or a command can read, explain and check them. A v
 ValueError with the knob's name.
 """
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -193,7 +194,7 @@ def read(algorithm: str, given: dict[str, Any]) -> Knobs:
         if name not in types:
             raise ValueError(f"knobs.{name}: unknown to {algorithm}; choose from {', '.join(types)}")
         allowed = (int, float) if types[name] in (float, "float") else (int,)
-        if isinstance(value, bool) or not isinstance(value, allowed) or value != value:
+        if isinstance(value, bool) or not isinstance(value, allowed) or not math.isfinite(value):
             wanted = "a number" if float in allowed else "a whole number"
             raise ValueError(f"knobs.{name}: must be {wanted}, not {value!r}")
     try:
