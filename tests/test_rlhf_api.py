@@ -76,6 +76,19 @@ def test_runs(project, engineer, run):
     assert (one["state"], one["progress"], one["output"]) == ("queued", None, None)
 
 
+def test_a_list_of_runs_costs_no_query_a_run(project, engineer, run, django_assert_max_num_queries):
+    def listed() -> int:
+        with django_assert_max_num_queries(100) as queries:
+            assert engineer.get(f"/api/projects/{project.slug}/runs/").status_code == 200
+        return len(queries)
+
+    alone = listed()
+    for seed in (2, 3):
+        policy = {"policy": project.current_checkpoint}
+        jobs.create_run(project=project, algorithm="sft", inputs=policy, rows=demonstrations(2), seed=seed)
+    assert listed() == alone
+
+
 def test_metrics_since(engineer, run):
     for n in range(4):
         Metric.objects.create(run=run, n=n, step=n + 1, values={"loss": 1 / (n + 1)}, superseded=n == 1)

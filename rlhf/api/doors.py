@@ -38,7 +38,7 @@ class RunDoor(Door):
 
     def run(self, run_id: UUID) -> Run:
         """The run, for engineers of its project; 404 where the project is not theirs to see."""
-        run = Run.objects.select_related("project", "round", "dataset", "output").get(pk=run_id)
+        run = _runs().get(pk=run_id)
         if run.project is None:
             if not self.user.is_superuser:
                 raise Http404
@@ -52,9 +52,7 @@ class Runs(RunDoor):
     def get(self, request: Request, slug: str) -> Response:
         """The project's runs, newest first."""
         project = self.engineer(slug).project
-        page = self.page(
-            Run.objects.select_related("project", "round", "dataset", "output").filter(project=project)
-        )
+        page = self.page(_runs().filter(project=project))
         page.data["results"] = [_run(one) for one in page.data["results"]]
         return page
 
@@ -218,13 +216,18 @@ class OneCheckpoint(Door):
         return Response(_checkpoint(found))
 
 
+def _runs() -> Any:
+    related = ("project", "round", "dataset", "output")
+    return Run.objects.select_related(*related).prefetch_related("inputs__checkpoint")
+
+
 def _rounds() -> Any:
     related = ("project", "checkpoint_before", "checkpoint_after", "guideline_version")
     return Round.objects.select_related(*related).prefetch_related("steps__dataset")
 
 
 def _run(run: Run) -> dict[str, Any]:
-    used = {each.role: _ref(each.checkpoint) for each in run.inputs.select_related("checkpoint")}
+    used = {each.role: _ref(each.checkpoint) for each in run.inputs.all()}
     return {
         "id": run.pk,
         "project": run.project and run.project.slug,
