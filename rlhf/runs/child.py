@@ -47,8 +47,9 @@ class Child:
 
     def poll(self, *, wait: bool = False) -> int | None:
         """The exit status once it has ended (negative: by that signal), else None."""
-        self._listen()
+        # Once it has ended its pipe may be closed, and the number of that be another run's.
         if self.status is None:
+            self._listen()
             pid, status, usage = os.wait4(self.pid, 0 if wait else os.WNOHANG)
             if pid:
                 self.status = self._process.returncode = os.waitstatus_to_exitcode(status)
