@@ -21,6 +21,7 @@ from models_zoo import registry, stories
 from models_zoo.models import Checkpoint
 from rlhf.models import Run
 
+EVALUATE = ["--project", "{slug}", "--checkpoint", "sft", "--against", "base", "--taste", "kind"]
 COMMANDS = ["pretrain", "train", "sample", "evaluate", "round", "register", "worker", "demo"]
 
 
@@ -72,20 +73,26 @@ def test_help_needs_no_torch_and_no_database(name):
         (["sample", "--project", "{slug}", "--output", "x", "-k", "0"], "knobs.k: must be above 0"),
         (["sample", "--project", "{slug}", "--tasks", "--heldout"], "held-out prompts only judge"),
         (["evaluate", "--project", "{slug}", "--checkpoint", "sft", "--against", "base"], "Name a judge"),
+        (["evaluate", *EVALUATE, "--prompts", "-1"], "--prompts must be 1 or more"),
+        (["evaluate", *EVALUATE, "--set", "temperature=NaN"], "knobs.temperature: must be"),
+        (["evaluate", *EVALUATE, "--set", "temperature=Infinity"], "knobs.temperature: must be"),
+        (["evaluate", *EVALUATE, "--seed", "-1"], "seed: must lie between 0 and"),
         (["round", "start", "--project", "{slug}"], "labels: "),
         (["round", "restart", "--project", "{slug}"], "No round of {slug} has been trained yet"),
         (["round", "status", "--project", "{slug}", "--number", "9"], "no round 9"),
         (["register", "/nowhere", "--name", "x", "--kind", "sft"], "/nowhere is not a folder"),
+        (["register", "{sft}", "--name", "x", "--kind", "reward", "--current-of", "{slug}"], "--current-of"),
         (["pretrain", "/nowhere.jsonl", "--from", "base", "--name", "x"], "/nowhere.jsonl"),
         (["worker", "--runs", "0"], "--runs must be above 0"),
         (["demo", "--rankings", "0"], "--rankings must be 1 or more"),
+        (["demo", "--seed", "-1"], "--seed must lie between 0 and"),
     ],
     ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else "",
 )
 def test_bad_input_is_one_line(project, arguments, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CommandError) as refused:
-        call_command(*(each.format(slug=project.slug) for each in arguments))
+        call_command(*(each.format(slug=project.slug, sft=SFT) for each in arguments))
     assert words.format(slug=project.slug) in str(refused.value)
     assert "\n" not in str(refused.value)
     assert refused.value.returncode != 0

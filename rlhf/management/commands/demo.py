@@ -13,6 +13,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from labeling import command_line, taste
 
+# The demo's rounds and measures draw thousands of seeds from each.
+MOST_SEED = 1_000_000
+
 
 class Command(command_line.Command):
     help = "Turn the whole circle with simulated labelers on a platform of its own, and print the figures."
@@ -39,6 +42,8 @@ class Command(command_line.Command):
         for name in ("rankings", "labelers"):
             if options[name] < 1:
                 raise CommandError(f"--{name} must be 1 or more, not {options[name]}.")
+        if not 0 <= options["seed"] <= MOST_SEED:
+            raise CommandError(f"--seed must lie between 0 and {MOST_SEED:,}, not {options['seed']}.")
         from rlhf.demo import house as demo_house
 
         if not options["inside"]:

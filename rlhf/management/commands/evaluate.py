@@ -31,6 +31,8 @@ class Command(command_line.Command):
     def perform(self, **options: Any) -> dict[str, Any]:
         if not options["reward_model"] and not options["taste"]:
             raise CommandError("Name a judge: --reward-model NAME, --taste TASTE, or both.")
+        if options["prompts"] < 1:
+            raise CommandError("--prompts must be 1 or more.")
         project = command_line.find_project(options["project"])
         prompts = evaluation.heldout_prompts(project, count=options["prompts"])
         judge = foreground.checkpoint_named(options["reward_model"])

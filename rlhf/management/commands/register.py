@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from labeling import command_line
 from labeling.models import Project
@@ -27,6 +27,8 @@ class Command(command_line.Command):
         parser.add_argument("--current-of", metavar="SLUG", help="make it this project's current checkpoint")
 
     def perform(self, **options: Any) -> dict[str, Any]:
+        if options["current_of"] and options["kind"] == Checkpoint.Kind.REWARD:
+            raise CommandError("--current-of: a reward model answers nothing; name another kind.")
         project = command_line.find_project(options["current_of"]) if options["current_of"] else None
         found = registry.register(
             folder=options["folder"],

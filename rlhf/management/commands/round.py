@@ -11,14 +11,14 @@ from labeling import command_line
 from labeling.models import Project
 from rlhf.models import Round
 from rlhf.rounds import loop
-from rlhf.runs import foreground
+from rlhf.runs import foreground, jobs
 
 GLANCE = 1.0
 
 
 class Command(command_line.Command):
     help = "Look at a project's round, start it, do a step again, promote or refuse its checkpoint."
-    mistakes = (loop.LoopError,)
+    mistakes = (loop.LoopError, jobs.RunError)
 
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("verb", choices=["status", "start", "restart", "promote", "refuse"])
