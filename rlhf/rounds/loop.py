@@ -203,7 +203,7 @@ def start_due() -> None:
         if progress(round).due and not training_round(round.project):
             try:
                 start(round)
-            except LoopError as error:
+            except (LoopError, jobs.RunError) as error:
                 logger.warning("%s cannot start: %s", round, error)
 
 
