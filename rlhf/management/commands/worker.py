@@ -78,7 +78,6 @@ async def _work(app: Any, *, runs: int, heartbeat: float) -> None:
             worker.cancel()
         ended = await asyncio.gather(*workers, return_exceptions=True)
     if not stopping.is_set():
-        failures = [error for error in ended if isinstance(error, Exception)]
-        raise CommandError(
-            f"The worker ended: {failures[0] if failures else 'the database is gone'}".split("\n")[0]
-        )
+        failures = [str(error).strip() for error in ended if isinstance(error, Exception)]
+        reason = next(filter(None, failures), "the database is gone").splitlines()[0]
+        raise CommandError(f"The worker ended: {reason}")
