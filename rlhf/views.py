@@ -190,7 +190,12 @@ def checkpoint(request: HttpRequest, checkpoint_id: int) -> HttpResponse:
         raise Http404
     asked = request.GET.get("project")
     membership = next((each for each in memberships if each.project.slug == asked), memberships[0])
-    made_by = Run.objects.filter(output=found).select_related("dataset", "round", "project").first()
+    # Of a run or dataset of another project nothing is told here.
+    made_by = (
+        Run.objects.filter(output=found, project=membership.project)
+        .select_related("dataset", "round")
+        .first()
+    )
     first = _number(request, "from")
     pairs = comparison.pairs(
         project=membership.project, before=found.parent, after=found, first=first, most=SIDE_BY_SIDE + 1
@@ -202,7 +207,7 @@ def checkpoint(request: HttpRequest, checkpoint_id: int) -> HttpResponse:
             **project_context(membership),
             "checkpoint": found,
             "chain": lineage.ancestors(found),
-            "made_by": made_by if made_by and made_by.project_id == membership.project.pk else None,
+            "made_by": made_by,
             "dataset": lineage.dataset_of(made_by) if made_by else None,
             "used_by": Run.objects.filter(inputs__checkpoint=found, project=membership.project)
             .select_related("output", "round")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
-from itertools import chain
 from typing import Any
 
 from django.db.models import Count
@@ -17,7 +16,7 @@ from django.db.models import Count
 from labeling import dataset
 from labeling.models import Dataset, Prompt, Split
 from models_zoo.models import Checkpoint
-from rlhf.checkpoints import endings
+from rlhf.checkpoints import endings, evaluation
 from rlhf.models import Round, RoundStep, Run
 from rlhf.rounds import guard, sampling
 from rlhf.rounds.sampling import loop_of
@@ -184,25 +183,27 @@ def _finish_evaluate(round: Round, run: Run) -> str:
     """Compare both checkpoints' answers to the held-out prompts: same prompts, same seeds, one judge."""
     sampled = _run_of(round, "sample")
     ended = [endings.shares(sampling.take_in(each)) for each in (run, sampled)]
-    scores: dict[tuple[int, int], list[float]] = {}
-    for each in chain(sampling.answers_of(sampled), sampling.answers_of(run)):
-        if each["prompt"]["split"] == Split.HELDOUT:
-            scores.setdefault((each["prompt_index"], each["index"]), []).append(each["reward"])
-    if not scores or round.checkpoint_after is None:
+    before, after = (
+        [each for each in sampling.answers_of(one) if each["prompt"]["split"] == Split.HELDOUT]
+        for one in (run, sampled)
+    )
+    if not after or round.checkpoint_after is None:
         return "no held-out prompts to compare on; import some with the split heldout"
-    wins = sum((after > before) + 0.5 * (after == before) for after, before in scores.values())
-    share = wins / len(scores)
+    found = evaluation.compare(after, before)
+    share, low, high = (found[f"reward_win_rate{end}"] for end in ("", "_low", "_high"))
     round.checkpoint_after.figures["against"] = {
         "checkpoint": str(round.checkpoint_before),
         "win_rate": share,
-        "answers": len(scores),
+        "win_rate_low": low,
+        "win_rate_high": high,
+        "answers": len(after),
         "judge": str(_judge(round)),
         "endings": dict(zip(("before", "after"), ended, strict=True)) if all(ended) else None,
     }
     round.checkpoint_after.save(update_fields=["figures"])
     return (
-        f"its own reward model prefers it to {round.checkpoint_before} in {share:.0%} of {len(scores)} "
-        "held-out answers; people decide"
+        f"its own reward model prefers it to {round.checkpoint_before} in {share:.0%} of {len(after)} "
+        f"held-out answers ({low:.0%}–{high:.0%}); people decide"
     )
 
 
