@@ -121,10 +121,11 @@ def _submit(floor: Any, lease: dict[str, Any], *, project: int, labeler: Labeler
         ],
     )
     floor.execute("delete from labeling_draft where task_id = %s and labeler_id = %s", [task, labeler.pk])
-    floor.execute("select pg_advisory_xact_lock(29813, %s)", [project])
     reference = json.dumps({"task": task, "kind": "rank"})
     floor.execute(
-        "insert into labeling_event (project_id, kind, reference, created_at) values (%s, 'label', %s, %s)",
-        [project, reference, now],
+        "with turn as materialized (select pg_advisory_xact_lock(29813, %s)) "
+        "insert into labeling_event (project_id, kind, reference, created_at) "
+        "select %s, 'label', %s::jsonb, %s from turn",
+        [project, project, reference, now],
     )
     floor.execute("select pg_notify('tutelage_live', %s)", [reference])

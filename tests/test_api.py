@@ -691,7 +691,7 @@ def test_queries_of_a_lease_and_a_submit(project: Project, leo: Api) -> None:
         task = leo.next(project)
     with CaptureQueriesContext(connection) as submitted:
         assert send(leo, task).status_code == 201
-    for captured, most in ((leased, 11), (submitted, 12)):
+    for captured, most in ((leased, 11), (submitted, 11)):
         assert len(captured) <= most, "\n".join(query["sql"] for query in captured)
 
 
