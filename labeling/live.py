@@ -34,20 +34,28 @@ NOTICE_LIMIT = 7999
 CATCH_UP = 500
 FOREVER = 10**9
 
+# Numbers must become visible in their order, or "since N" would miss one that commits late: a row gets its
+# number only once its transaction's turn has come, and the turn ends with the transaction.
+_RECORD = """
+with turn as materialized (select pg_advisory_xact_lock(%s, %s))
+insert into labeling_event (project_id, kind, reference, created_at)
+select %s, %s, %s::jsonb, statement_timestamp() from turn
+returning id
+"""
 
-def announce(*, project: Project, event: str, **reference: Any) -> Event:
+
+def announce(*, project: Project, event: str, **reference: Any) -> int:
     """Record that something of `project` changed, and tell its browsers once this transaction commits.
 
     `reference` holds ids and small numbers, never texts; `ValueError` where it exceeds a notice's size. Call
-    it last: until the transaction ends, whoever else announces in this project waits.
+    it last: until the transaction ends, whoever else announces in this project waits. Returns its number.
     """
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        # Numbers must become visible in their order, or "since N" would miss one that commits late.
-        cursor.execute("select pg_advisory_xact_lock(%s, %s)", [LOCKS, project.pk])
-        row = Event.objects.create(project=project, kind=event, reference=reference)
-        message = {"type": "live.event", **reference, "event": event, "n": row.pk}
+        cursor.execute(_RECORD, [LOCKS, project.pk, project.pk, event, json.dumps(reference)])
+        (number,) = cursor.fetchone()
+        message = {"type": "live.event", **reference, "event": event, "n": number}
         notify(group=_group(project.pk), message=message)
-    return row
+    return number
 
 
 def notify(*, group: str, message: dict[str, Any]) -> None:
@@ -168,11 +176,20 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         await self.send_json({"event": "ready", "n": self.last})
         asked = parse_qs(self.scope["query_string"].decode(errors="replace")).get("since", [""])[0]
         if asked.isdecimal():
-            await self.receive_json({"since": int(asked)})
+            await self.receive_json({"since": int(asked[:20])})
 
     async def disconnect(self, code: int) -> None:
         if self.group:
             await self.channel_layer.group_discard(self.group, self.channel_name)
+
+    async def receive(
+        self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any
+    ) -> None:
+        try:
+            content = json.loads(text_data or bytes_data or "")
+        except (ValueError, RecursionError):
+            content = None
+        await self.receive_json(content)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         since = content.get("since") if isinstance(content, dict) else None

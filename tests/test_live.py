@@ -4,13 +4,14 @@ import asyncio
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import pytest
 import websockets
 from channels.layers import get_channel_layer
-from conftest import ROOT
-from django.db import transaction
+from conftest import ROOT, until
+from django.db import connection, transaction
 
 from guidelines.models import Guideline
 from labeling.live import NotifyChannelLayer, announce
@@ -21,7 +22,7 @@ SPEAKER = """
 import json, sys
 import django
 django.setup()
-from django.db import connection, transaction, connection
+from django.db import connection, transaction
 from labeling.live import announce
 from labeling.models import Project
 project = Project.objects.get(slug="live")
@@ -35,7 +36,7 @@ for line in sys.stdin:
     try:
         with transaction.atomic():
             steps = range(order["times"])
-            rows = [announce(project=project, event=order["event"], step=step).pk for step in steps]
+            rows = [announce(project=project, event=order["event"], step=step) for step in steps]
             if order["event"] == "undone":
                 raise KeyError
     except KeyError:
@@ -173,6 +174,14 @@ def test_since_at_connect(speak, join):
     asyncio.run(scene())
 
 
+def test_bad_since_at_connect(join, speak):
+    async def scene():
+        async with join(query="?since=" + "9" * 5000) as socket:
+            assert [(await read(socket))["event"] for _ in range(2)] == ["ready", "error"]
+
+    asyncio.run(scene())
+
+
 def test_far_behind_reloads(speak, join):
     numbers = speak(event="metric", times=501)
 
@@ -186,7 +195,19 @@ def test_far_behind_reloads(speak, join):
 
 
 @pytest.mark.parametrize(
-    "message", ['{"since": "x"}', '{"since": -1}', '{"since": 9223372036854775808}', "[]", "{}"]
+    "message",
+    [
+        '{"since": "x"}',
+        '{"since": -1}',
+        '{"since": 9223372036854775808}',
+        '{"since": ' + "9" * 5000 + "}",
+        "[]",
+        "{}",
+        "",
+        "nonsense",
+        b"nonsense",
+        "[" * 20_000,
+    ],
 )
 def test_bad_since(join, speak, message):
     async def scene():
@@ -242,6 +263,32 @@ def test_too_large():
     with pytest.raises(ValueError, match="7999 bytes"), transaction.atomic():
         announce(project=project, event="label", text="ü" * 5000)
     assert not Event.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_numbers_come_in_the_order_of_commits():
+    """Who announces while another transaction has its turn gets a number after all of that one's."""
+    guideline = Guideline.objects.create(slug="g", title="G")
+    project = Project.objects.create(slug="p", name="P", guideline=guideline)
+
+    def second():
+        try:
+            return announce(project=project, event="label")
+        finally:
+            connection.close()
+
+    def waits():
+        with connection.cursor() as cursor:
+            cursor.execute("select count(*) from pg_locks where locktype = 'advisory' and not granted")
+            return cursor.fetchone()[0] == 1
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            announce(project=project, event="label")
+            other = pool.submit(second)
+            until(waits)
+            last = announce(project=project, event="label")
+        assert other.result(30) > last
 
 
 def test_group_send():
