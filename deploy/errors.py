@@ -1,5 +1,6 @@
 """What is told when a request fails: a plain page to people, a problem document under `/api/`."""
 
+import errno
 import sys
 from http import HTTPStatus
 
@@ -47,7 +48,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def status_of(error: BaseException | None) -> int:
     """507 where the disk is full, 503 where the database is away, 500 for anything else."""
     while error:
-        if isinstance(error, DiskFull):
+        if isinstance(error, DiskFull) or isinstance(error, OSError) and error.errno == errno.ENOSPC:
             return 507
         if isinstance(
             error, psycopg.OperationalError | psycopg.InterfaceError | OperationalError | InterfaceError

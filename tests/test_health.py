@@ -1,6 +1,7 @@
 """The server's word on itself, its headers, and what it says when things are away."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -118,6 +119,8 @@ def test_worker_alive(server, worker):
     ("error", "status"),
     [
         (psycopg.errors.DiskFull(), 507),
+        (OSError(errno.ENOSPC, "No space left on device"), 507),
+        (OSError(errno.EACCES, "Permission denied"), 500),
         (psycopg.errors.AdminShutdown(), 503),
         (psycopg.errors.TooManyConnections(), 503),
         (psycopg.OperationalError("connection refused"), 503),
