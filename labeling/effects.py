@@ -1,11 +1,13 @@
 """What publishing a guideline version does to tasks and labels; `labeling.apps` registers it.
 
 New tasks use the new version; open tasks that nobody has begun are re-issued at it. A task that somebody
-holds or has labeled keeps the version of its beginning, so that its labels compare. Labels keep theirs.
+holds, has begun or has labeled keeps the version of its beginning, so that its labels compare and a late one
+names what was read. Labels keep theirs.
 """
 
 from __future__ import annotations
 
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -18,7 +20,9 @@ from labeling.models import Annotation, Lease, Project, Task, TaskQuerySet
 def preview(guideline: Guideline) -> list[str]:
     """Return one sentence for each thing that publishing would do now, with its count."""
     waiting = untouched(guideline).count()
-    held = Lease.objects.filter(task__project__guideline=guideline, state=Lease.State.OPEN).count()
+    held = (
+        Task.objects.filter(project__guideline=guideline, leases__state=Lease.State.OPEN).distinct().count()
+    )
     labels = Annotation.objects.valid().filter(guideline_version__guideline=guideline).count()
     sentences = [_("New tasks show the new version."), _reissued(waiting)]
     if held:
@@ -51,12 +55,14 @@ def apply(version: GuidelineVersion) -> list[str]:
 
 
 def untouched(guideline: Guideline) -> TaskQuerySet:
-    """Open tasks without a lease or a label, by the counter on the task's own row.
+    """Open tasks that nobody holds or has labeled, by the counter on the task's own row, nor left half done.
 
     A rival's lease locks that row; Postgres then looks at the counter again, so that a task is never
     re-issued under the hands of somebody who just opened it.
     """
-    return Task.objects.open().filter(project__guideline=guideline, taken=0)
+    unsettled = [Lease.State.OPEN, Lease.State.EXPIRED]
+    begun = Lease.objects.filter(task=OuterRef("pk"), state__in=unsettled, first_action_at__isnull=False)
+    return Task.objects.open().filter(~Exists(begun), project__guideline=guideline, taken=0)
 
 
 def _reissued(n: int) -> str:

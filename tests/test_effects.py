@@ -1,17 +1,19 @@
 """Publishing a guideline version acts on tasks, and never on labels."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from django.utils import timezone
 
 from guidelines import publish
 from guidelines.models import Guideline
 from labeling import annotate, queue
-from labeling.models import Annotation, Event, Labeler, Membership, Project, Prompt, Task
+from labeling.models import Annotation, Event, Labeler, Lease, Membership, Project, Prompt, Task
 
 pytestmark = pytest.mark.django_db
 
@@ -73,6 +75,42 @@ def test_label_made_after_keeps_what_was_read(project: Project, labeler: Labeler
         lease_id=lease.pk, labeler=labeler, submission_id=uuid4(), answer={"text": "A fox."}
     )
     assert label.guideline_version.number == 1
+
+
+def test_what_was_begun_keeps_its_version_after_its_lease(project: Project, labeler: Labeler) -> None:
+    """Who wrote, slept and submits late has read the old version, and the label says so."""
+    add_tasks(project, 1)
+    lease = queue.lease_next(labeler=labeler, project=project)
+    annotate.save_draft(lease_id=lease.pk, labeler=labeler, answer={"text": "A"}, version=0)
+    Lease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    queue.sweep()
+    assert publish.preview(project.guideline)[1] == "No waiting task needs to be re-issued."
+    publish.publish(guideline=project.guideline, body="# Be kinder")
+    label = annotate.submit(
+        lease_id=lease.pk, labeler=labeler, submission_id=uuid4(), answer={"text": "A fox."}
+    )
+    assert label.guideline_version.number == 1
+
+
+def test_reissues_what_was_looked_at_and_left(project: Project, labeler: Labeler) -> None:
+    add_tasks(project, 1)
+    queue.lease_next(labeler=labeler, project=project)
+    Lease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    queue.sweep()
+    publish.publish(guideline=project.guideline, body="# Be kinder")
+    assert Task.objects.get().guideline_version.number == 2
+
+
+def test_counts_a_task_in_two_hands_once(project: Project, labeler: Labeler) -> None:
+    add_tasks(project, 1)
+    Task.objects.update(wanted=2)
+    other = User.objects.create_user("mia")
+    Membership.objects.create(project=project, user=other, role=Membership.Role.LABELER)
+    for each in (labeler, Labeler.objects.create(user=other, name="mia")):
+        queue.lease_next(labeler=each, project=project)
+    assert "1 task in somebody's hands keeps the version it was opened at." in publish.preview(
+        project.guideline
+    )
 
 
 def test_leaves_other_guidelines_alone(project: Project) -> None:
