@@ -281,12 +281,20 @@ def test_few_pairs_hold_the_policy_tighter(pairs, weight):
 
 
 def test_guard():
-    good = {"agreement": 0.7, "agreement_low": 0.55, "agreement_high": 0.85, "pairs": 90, "groups": 15}
-    assert guard.objection(good) == ""
-    weak = good | {"agreement": 0.6, "agreement_low": 0.45, "agreement_high": 0.75}
-    assert "60% of 90 pairs" in guard.objection(weak)
+
+    def measured(share, *, low, high):
+        weighted = {
+            "weighted_agreement": share,
+            "weighted_agreement_low": low,
+            "weighted_agreement_high": high,
+        }
+        return {"agreement": 0.58, "pairs": 90, "groups": 15, **weighted}
+
+    assert guard.objection(measured(0.7, low=0.55, high=0.85)) == ""
+    weak = measured(0.6, low=0.45, high=0.75)
+    assert "58% of 90 pairs" in guard.objection(weak)
+    assert "60% (90 % interval 45% to 75%)" in guard.objection(weak)
     # The half width must fall from .15 to .10: 2.25 times as many rankings.
     assert "Rank about 20 more prompts" in guard.objection(weak)
-    chance = good | {"agreement": 0.49, "agreement_low": 0.4, "agreement_high": 0.58}
-    assert "labelers agree" in guard.objection(chance)
+    assert "labelers agree" in guard.objection(measured(0.49, low=0.4, high=0.58))
     assert "Train it again" in guard.objection({})

@@ -26,7 +26,16 @@ from rlhf.rounds import picture
 
 SFT = Path(__file__).resolve().parents[1] / "models_zoo" / "pocket_stories" / "sft"
 pytestmark = pytest.mark.django_db
-REWARD = {"agreement": 0.71, "agreement_low": 0.62, "agreement_high": 0.8, "pairs": 90, "groups": 15}
+REWARD = {
+    "agreement": 0.71,
+    "agreement_low": 0.62,
+    "agreement_high": 0.8,
+    "pairs": 90,
+    "groups": 15,
+    "weighted_agreement": 0.78,
+    "weighted_agreement_low": 0.64,
+    "weighted_agreement_high": 0.92,
+}
 
 
 @pytest.fixture

@@ -47,27 +47,36 @@ def test_weights_and_margins_count():
 
 
 def test_agreement_counts_pairs():
-    assert agreement.agreement([3.0, 2.0, 1.0], [0, 1, 2]) == (3, 3)
-    assert agreement.agreement([1.0, 2.0, 3.0], [0, 1, 2]) == (0, 3)
-    assert agreement.agreement([1.0, 1.0, 0.0], [0, 1, 1]) == (1.5, 2)
-    assert agreement.agreement([1.0, 2.0], [0, 0]) == (0, 0)
+    assert agreement.agreement([3.0, 2.0, 1.0], [0, 1, 2]) == (3, 3, 4, 4)
+    assert agreement.agreement([1.0, 2.0, 3.0], [0, 1, 2]) == (0, 3, 0, 4)
+    assert agreement.agreement([1.0, 1.0, 0.0], [0, 1, 1]) == (1.5, 2, 1, 1)
+    assert agreement.agreement([1.0, 2.0], [0, 0]) == (0, 0, 0, 0)
+
+
+def test_a_sure_pair_weighs_more():
+    found = [(name, agreement.agreement([5.0, 1.0, 1.5], [0, 1, 2])) for name in ("a", "b", "b")]
+    shares = agreement.intervals(found)
+    assert shares["agreement"] == pytest.approx(2 / 3)
+    assert shares["weighted_agreement"] == pytest.approx(7.5 / 8)
+    assert shares["weighted_agreement_low"] == pytest.approx(7.5 / 8)
 
 
 def test_interval_by_hand():
     share, low, high = agreement.clustered_interval([6.0, 3.0, 3.0], [6, 6, 6])
-    half = 1.645 * ((2**2 + 1 + 1) * 3 / 2) ** 0.5 / 18
-    assert (share, low, high) == pytest.approx((12 / 18, 12 / 18 - half, 12 / 18 + half))
+    half = 2.76 * ((2**2 + 1 + 1) * 3 / 2) ** 0.5 / 18
+    assert (share, low, high) == pytest.approx((12 / 18, 12 / 18 - half, 1.0), abs=1e-3)
     assert agreement.clustered_interval([6.0], [6]) == (1.0, 0.0, 1.0)
     assert agreement.clustered_interval([], []) == (0.5, 0.0, 1.0)
 
 
-def test_interval_covers():
+@pytest.mark.parametrize("rankings", [5, 15, 50])
+def test_interval_covers(rankings):
     """Of random labels, one in twenty is taken for better than chance."""
     generator = torch.Generator().manual_seed(0)
     fooled = 0
     for _ in range(2000):
-        right = torch.randint(0, 7, (50,), generator=generator).float().tolist()
-        fooled += agreement.clustered_interval(right, [6] * 50)[1] > 0.5
+        right = torch.randint(0, 7, (rankings,), generator=generator).float().tolist()
+        fooled += agreement.clustered_interval(right, [6] * rankings)[1] > 0.5
     assert 0.03 < fooled / 2000 < 0.08
 
 
@@ -100,7 +109,7 @@ def train(folder, rows, **knobs):
 def test_rankings_are_learned(tmp_path):
     run = train(tmp_path / "run", rankings(30), folds=2)
     found = result(run)
-    assert found["agreement_low"] > 0.5
+    assert found["weighted_agreement_low"] > 0.5
     assert found["agreement_low"] < found["agreement"] < found["agreement_high"]
     assert (found["groups"], found["pairs"]) == (30, 180)
     assert found["accuracy_train"] > 0.7

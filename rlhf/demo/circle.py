@@ -196,7 +196,7 @@ class Demo:
         self.report["reward"] = {
             "heldout_accuracy": evaluation.accuracy(many, self.wishes.taste),
             "checkpoint": str(judge.path),
-            **{key: judge.figures[key] for key in ("agreement", "agreement_low", "agreement_high")},
+            **{key: value for key, value in judge.figures.items() if "agreement" in key},
         }
         self.report["best_of_8"] = {"win_rate_vs_sft": self._best_of(many, plain)}
         self.report["ppo"] = self._policy(project, policy, plain, trained)

@@ -21,19 +21,21 @@ def objection(figures: Mapping[str, Any]) -> str:
     """Why this reward model should train no policy, and what to do next; empty where it may.
 
     Args:
-        figures: its result: ``agreement`` with labels it was not trained on, the 90 % interval
-            ``agreement_low`` … ``agreement_high`` (all 0–1), ``pairs`` measured on and ``groups`` (rankings).
+        figures: its result, as `rlhf.trainers.agreement.intervals` measures it on labels that it was not
+            trained on, with ``pairs`` measured on and ``groups`` (rankings).
     """
     try:
-        share, low, high = (float(figures[f"agreement{end}"]) for end in ("", "_low", "_high"))
+        plain = float(figures["agreement"])
+        share, low, high = (float(figures[f"weighted_agreement{end}"]) for end in ("", "_low", "_high"))
         pairs, groups = int(figures["pairs"]), int(figures["groups"])
     except (KeyError, TypeError, ValueError):
         return "The reward model does not say how well it agrees with held-out labels. Train it again."
     if low > CHANCE:
         return ""
     found = (
-        f"The reward model agrees with labels it has not seen in {share:.0%} of {pairs} pairs "
-        f"(90 % interval {low:.0%} to {high:.0%}), which is no better than chance. "
+        f"The reward model agrees with labels it has not seen in {plain:.0%} of {pairs} pairs. "
+        f"With each pair counted by how sure the model is of it, that is {share:.0%} "
+        f"(90 % interval {low:.0%} to {high:.0%}): no better than chance. "
         "A policy trained on it would follow noise, so the round stopped before PPO. "
     )
     if share <= CHANCE + 0.02:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Project
 from rlhf.models import Round, RoundStep
+from rlhf.rounds import guard
 
 STEPS = {
     "freeze": _("freeze the labels"),
@@ -35,11 +36,8 @@ class Agreement:
     share: float
     low: float | None
     high: float | None
-
-    @property
-    def is_weak(self) -> bool:
-        """Not clearly above chance."""
-        return self.low is not None and self.low <= 0.5
+    is_weak: bool
+    """Not clearly above chance, as the guard sees it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,12 @@ def agreement(result: dict[str, Any]) -> Agreement | None:
     share = result.get("agreement")
     if not isinstance(share, int | float):
         return None
-    return Agreement(share=share, low=result.get("agreement_low"), high=result.get("agreement_high"))
+    return Agreement(
+        share=share,
+        low=result.get("agreement_low"),
+        high=result.get("agreement_high"),
+        is_weak=bool(guard.objection(result)),
+    )
 
 
 def _steps() -> Prefetch:

@@ -27,7 +27,7 @@ from trl import RewardConfig, RewardTrainer
 from models_zoo import chat, generate, load
 from rlhf.trainers import callback
 from rlhf.trainers.adapter import lora, whole
-from rlhf.trainers.agreement import agreement, by_cluster, clustered_interval, folds_of
+from rlhf.trainers.agreement import Agreed, agreement, folds_of, intervals
 from rlhf.trainers.command import execute
 from rlhf.trainers.knobs import Reward
 from rlhf.trainers.run_directory import BadRun, RunDirectory, Stopped
@@ -158,20 +158,17 @@ def train(run: RunDirectory) -> None:
         )
     else:
         found = _agreements(model, tokenizer, heldout)
-    share, low, high = clustered_interval(*by_cluster(found))
     learned = _agreements(model, tokenizer, trained_on)
     mean, deviation = _normalisation(run, knobs, folder, tokenizer, model, trained_on)
     figures = {
-        "agreement": share,
-        "agreement_low": low,
-        "agreement_high": high,
+        **intervals(found),
         "agreement_by": f"{len(folds)} folds" if folds else "held-out labels",
-        "pairs": sum(pairs for _, _, pairs in found),
+        "pairs": sum(agreed.pairs for _, agreed in found),
         "groups": len(found),
         "left_out": left_out,
         "mean": mean,
         "std": deviation,
-        "accuracy_train": clustered_interval(*by_cluster(learned))[0],
+        "accuracy_train": intervals(learned)["agreement"],
         "loss_first": losses[0] if losses else None,
         "loss_last": losses[-1] if losses else None,
     }
@@ -192,9 +189,9 @@ def cross_validate(
     folds: list[list[int]],
     done: int,
     steps: list[int],
-) -> list[tuple[str, float, int]]:
-    """Train without each fold, as on the whole, and measure there: (cluster, right, pairs) a ranking."""
-    found = []
+) -> list[tuple[str, Agreed]]:
+    """Train without each fold, as on the whole, and measure there: each ranking with its cluster."""
+    found: list[tuple[str, Agreed]] = []
     for at, fold in enumerate(folds):
         rest = [ranking for i, ranking in enumerate(rankings) if i not in set(fold)]
         trainer = _trainer(run, knobs, folder, tokenizer, rest, save=False)
@@ -202,8 +199,7 @@ def cross_validate(
         trainer.add_callback(_FoldCallback(run, before, of))
         trainer.train()
         found += _agreements(whole(trainer.model).eval(), tokenizer, [rankings[i] for i in fold])
-        share = clustered_interval(*by_cluster(found))[0]
-        run.log(f"fold {at + 1} of {len(folds)}: agreement {share:.3f} so far")
+        run.log(f"fold {at + 1} of {len(folds)}: agreement {intervals(found)['agreement']:.3f} so far")
     return found
 
 
@@ -266,13 +262,13 @@ def _trainer(
 
 def _agreements(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, rankings: list[dict[str, Any]]
-) -> list[tuple[str, float, int]]:
+) -> list[tuple[str, Agreed]]:
     rows = [ids for ranking in rankings for ids in ranking["answers"]]
     scores = iter(load.scores(model, rows, pad_id=int(tokenizer.pad_token_id)) if rows else [])
     found = []
     for ranking in rankings:
         own = [next(scores) for _ in ranking["answers"]]
-        found.append((ranking["cluster"], *agreement(own, ranking["ranks"])))
+        found.append((ranking["cluster"], agreement(own, ranking["ranks"])))
     return found
 
 
