@@ -242,11 +242,29 @@ def test_fits(cockpit: Cockpit, page: Page, scheme: Any, width: int) -> None:
         expect(page.locator(".page-head h1")).to_be_visible()
         excess = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         assert page.evaluate(excess) == 0, address
+        tables = page.locator(".scroll-x").evaluate_all("e => e.map(t => t.scrollWidth - t.clientWidth)")
+        assert not any(tables), address
     expect(reward(page)).to_have_text("1.00")
     picture = "document.querySelector('[data-key=reward] canvas').toDataURL()"
     before = page.evaluate(picture)
     page.emulate_media(color_scheme="dark" if scheme == "light" else "light")
     page.wait_for_function(f"before => {picture} !== before", arg=before)
+
+
+def test_a_refused_guideline_keeps_its_text(cockpit: Cockpit, page: Page) -> None:
+    page.goto(f"/guidelines/{cockpit.slug}/edit/")
+    page.get_by_label("What changed").fill("nothing yet")
+    page.get_by_role("button", name="Publish version 2").click()
+    body = page.get_by_label("Text, in Markdown")
+    expect(body).to_have_accessible_description("Nothing differs from version 1.")
+    expect(body).to_be_focused()
+    expect(page.get_by_label("What changed")).to_have_value("nothing yet")
+    # It lies in this page alone, so leaving asks.
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    body.click()
+    page.goto("/")
+    assert asked == ["beforeunload"]
 
 
 def test_publishes_a_guideline(cockpit: Cockpit, page: Page) -> None:

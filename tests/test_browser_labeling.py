@@ -183,6 +183,22 @@ def test_skip_never_comes_back(ranking: Desk, page: Page) -> None:
     assert ranking.labels() == []
 
 
+def test_asks_quietly_for_more(server: Server, page: Page) -> None:
+    """Who is through is not shown an empty page each time that this one looks for tasks."""
+    desk = a_desk(server)
+    desk.sign_in(page)
+    page.goto(f"/projects/{desk.slug}/work/")
+    expect(page.get_by_role("heading", name="You are through")).to_be_visible()
+    page.evaluate(
+        """new MutationObserver(() => document.flickered = true).observe(
+            document.querySelector("[data-stage=nothing]"), { attributes: true })"""
+    )
+    with page.expect_response("**/next/"):
+        page.evaluate("document.dispatchEvent(new CustomEvent('live:tasks'))")
+    expect(page.get_by_role("heading", name="You are through")).to_be_visible()
+    assert not page.evaluate("document.flickered")
+
+
 def test_guideline_of_the_task(ranking: Desk, page: Page) -> None:
     ranking.open(page, "rank")
     ranking.server.shell(
@@ -281,6 +297,10 @@ def test_two_windows_never_overwrite(writing: Desk, page: Page, choice: str) -> 
     page.keyboard.type("Written here")
     expect(page.locator("#stale-mine")).to_have_text("Written here")
     expect(page.locator("#stale-theirs")).to_have_text("Written over there")
+    # Neither Escape nor a press beside it gets around the choice.
+    press(page, "Escape", "Escape")
+    page.mouse.click(5, 5)
+    expect(page.locator("#stale")).to_be_visible()
     page.locator(f"#keep-{choice}").click()
     expect(saved(page)).to_contain_text("saved ")
     page.reload()

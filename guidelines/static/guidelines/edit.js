@@ -7,17 +7,16 @@ const form = document.querySelector("[data-preview]");
 const body = form.elements.body;
 const preview = document.getElementById("preview");
 let timer;
-let shown = body.value;
+let asked = body.defaultValue;
 
 async function show() {
-  const text = body.value;
+  asked = body.value;
   try {
-    preview.innerHTML = await fragment(form.dataset.preview, { method: "POST", form: { body: text } });
-    shown = text;
+    preview.innerHTML = await fragment(form.dataset.preview, { method: "POST", form: { body: asked } });
   } catch {
     // The former preview stays; the next change tries again.
   }
-  if (body.value !== shown) later();
+  if (body.value !== asked) later();
 }
 
 function later() {
@@ -26,8 +25,12 @@ function later() {
 }
 
 body.addEventListener("input", later);
+// Written before this script ran, or restored by the browser.
+if (body.value !== asked) later();
 let published = false;
 form.addEventListener("submit", () => (published = true));
 addEventListener("beforeunload", (event) => {
-  if (!published && body.value !== body.defaultValue) event.preventDefault();
+  // What was refused came back in the page, and is stored nowhere else.
+  const refused = form.querySelector("[aria-invalid]");
+  if (!published && (refused || body.value !== body.defaultValue)) event.preventDefault();
 });

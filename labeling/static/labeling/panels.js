@@ -197,12 +197,13 @@ export class Panels {
     const dialog = byId("stale");
     byId("stale-mine").textContent = view.describe(draft.answer);
     byId("stale-theirs").textContent = view.describe(stored.answer);
-    dialog.addEventListener("cancel", (event) => event.preventDefault());
     const decide = (mine) => {
-      dialog.close();
       draft.settle({ mine });
       if (!mine) view.answer = stored.answer;
+      dialog.close();
     };
+    // Nothing is saved before the choice, so neither Escape nor a click beside it closes it.
+    dialog.onclose = () => draft.stale && dialog.showModal();
     byId("keep-mine").onclick = () => decide(true);
     byId("keep-theirs").onclick = () => decide(false);
     if (!dialog.open) dialog.showModal();

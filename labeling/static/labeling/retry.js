@@ -1,29 +1,33 @@
 /** Try again later, a little later each time, and at once when the network or the server comes back. */
+const SLOWEST = 15_000;
+
 export class Retry {
-  constructor(action, { slowest = 15_000 } = {}) {
+  constructor(action) {
     this.action = action;
-    this.slowest = slowest;
     this.failures = 0;
-    this.now = () => this.timer && this.run();
-    addEventListener("online", this.now);
-    document.addEventListener("live:state", ({ detail }) => detail.state === "live" && this.now());
+    this.run = () => {
+      this.rest();
+      this.action();
+    };
+    this.heard = ({ detail }) => detail.state === "live" && this.run();
   }
 
   later() {
-    clearTimeout(this.timer);
-    const wait = Math.min(this.slowest, 1000 * 2 ** this.failures++);
-    this.timer = setTimeout(() => this.run(), wait);
-  }
-
-  run() {
-    clearTimeout(this.timer);
-    this.timer = null;
-    this.action();
+    this.rest();
+    this.timer = setTimeout(this.run, Math.min(SLOWEST, 1000 * 2 ** this.failures++));
+    addEventListener("online", this.run);
+    document.addEventListener("live:state", this.heard);
   }
 
   done() {
+    this.rest();
+    this.failures = 0;
+  }
+
+  rest() {
     clearTimeout(this.timer);
     this.timer = null;
-    this.failures = 0;
+    removeEventListener("online", this.run);
+    document.removeEventListener("live:state", this.heard);
   }
 }

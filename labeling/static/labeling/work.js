@@ -29,7 +29,7 @@ class Work {
     this.line = new StateLine(this.outbox);
     this.keys = new Keys({ key: (name) => this.key(name), submit: () => this.submit() });
     this.panels = new Panels(this);
-    this.again = new Retry(() => this.load());
+    this.again = new Retry(() => this.load({ quietly: true }));
     this.ahead = [];
     this.undoable = null;
     this.watch();
@@ -80,12 +80,11 @@ class Work {
     return name === "Enter" && this.view?.review ? () => this.review() : null;
   }
 
-  /** Fetch a task and show it; where none waits or the server is away, say so and go on trying. */
-  async load() {
-    if (this.view) return;
-    if (this.loading) return;
+  /** Fetch a task and show it; where none waits or the server is away, say so and go on trying `quietly`. */
+  async load({ quietly = false } = {}) {
+    if (this.view || this.loading) return;
     this.loading = true;
-    this.panels.stage("loading");
+    if (!quietly) this.panels.stage("loading");
     try {
       await this.outbox.drain();
       const task = await api.post(`/api/projects/${this.project}/next/`, { kinds: this.kinds });
@@ -109,7 +108,7 @@ class Work {
     this.panels.stage("nothing");
     this.panels.refreshLeft();
     clearTimeout(this.idle);
-    this.idle = setTimeout(() => this.load(), 30_000);
+    this.idle = setTimeout(() => this.load({ quietly: true }), 30_000);
   }
 
   /** Put a task on screen, with `answer` where it is taken back, as a revision where `label` is given. */
@@ -330,7 +329,7 @@ class Work {
       () => {
         this.news = null;
         this.panels.refreshLeft();
-        if (!this.view) this.load();
+        this.load({ quietly: true });
       },
       200 + Math.random() * 800,
     );
