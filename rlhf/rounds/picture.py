@@ -94,11 +94,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Says:
-    """What limits the model now and what to do about it; ``tone`` is "", "warn" or "bad"."""
+    """What limits the model now and what to do about it; ``tone`` is "", "warn" or "bad".
+
+    ``command`` does it, where no button of a page does.
+    """
 
     title: str
     text: str = ""
     tone: str = ""
+    command: str = ""
 
 
 def read(project: Project) -> Picture:
@@ -239,7 +243,11 @@ def _of_labels(picture: Picture) -> Says:
         )
     if not picture.open_tasks:
         title = _("What limits the model now: no task is open.")
-        return Says(title, _("Import prompts, so that there is something to label."), "warn")
+        text = _("Import prompts, so that there is something to label.")
+        command = f"python manage.py import_prompts --project {picture.project.slug} --file prompts.jsonl"
+        # Rankings are sampled from the prompts; only writing is asked for by the import itself.
+        writes = picture.gathering.kind == Round.Kind.DEMONSTRATIONS
+        return Says(title, text, "warn", command=command + " --tasks" * writes)
     counted = _("%(labels)s of %(target)s labels for round %(n)s are in.") % values
     return Says(
         _("What limits the model now: labels."),
