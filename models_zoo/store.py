@@ -11,6 +11,7 @@ import shutil
 import struct
 import tempfile
 from pathlib import Path
+from typing import Any
 
 WEIGHTS = ("model.safetensors", "adapter_model.safetensors", "model.safetensors.index.json")
 _SUFFIXES = (".safetensors", ".safetensors.index.json", ".jinja", ".model")
@@ -128,10 +129,13 @@ def _indexed(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return []
-    return [folder / name for name in sorted(set(_read_json(index).get("weight_map", {}).values()))]
+    try:
+        return [folder / name for name in sorted(set(_read_json(index)["weight_map"].values()))]
+    except (TypeError, LookupError, AttributeError) as error:
+        raise BrokenCheckpoint(f"{index} has no weight_map: copy the checkpoint again") from error
 
 
-def _read_json(file: Path) -> dict:
+def _read_json(file: Path) -> Any:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -154,8 +158,9 @@ def _check_length(file: Path) -> None:
             raise broken
         try:
             header = json.loads(stream.read(length))
-        except ValueError as error:
+            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+            whole = size == 8 + length + max(ends, default=0)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise broken from error
-    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    if size != 8 + length + max(ends, default=0):
+    if not whole:
         raise broken

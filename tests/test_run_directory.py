@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from models_zoo import store
 from rlhf.trainers import knobs
 from rlhf.trainers.command import execute
 from rlhf.trainers.run_directory import BadRun, LockHeld, RunDirectory
@@ -29,12 +30,15 @@ def edit(run, **changes):
     [
         ({"algorithm": "dpo"}, "algorithm: 'dpo' is unknown; choose one of pretrain"),
         ({"seed": "one"}, "seed must be a whole number"),
+        ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"seed": 2**32}, "seed must be a whole number from 0"),
         ({"knobs": {"kll": 0.1}}, r"knobs\.kll: unknown to ppo; choose from updates"),
         ({"knobs": {"kl": "much"}}, r"knobs\.kl: must be a number"),
         ({"knobs": {"updates": 2.5}}, r"knobs\.updates: must be a whole number"),
         ({"knobs": {"updates": True}}, r"knobs\.updates: must be a whole number"),
         ({"knobs": {"clip": 0}}, r"knobs\.clip must be above 0"),
         ({"knobs": {"kl": float("nan")}}, r"knobs\.kl: must be a number"),
+        ({"knobs": {"kl": float("inf")}}, r"knobs\.kl: must be a number"),
         ({"knobs": []}, None),
         ({"inputs": [1]}, "inputs must be an object"),
     ],
@@ -186,6 +190,35 @@ def test_exit_codes(tmp_path, capsys):
         assert execute(done, algorithm="ppo", arguments=asked) == 4
     assert execute(done, algorithm="ppo", arguments=asked) == 0
     assert execute(bad, algorithm="ppo", arguments=asked) == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (store.BrokenCheckpoint("policy: the tokenizer has no chat template"), 2),
+        (OSError(28, "No space left on device"), 1),
+        # As safetensors and torch say it.
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), 1),
+        (RuntimeError("[enforce fail at inline_container.cc:664] .\n unexpected pos 576 vs 470"), 1),
+    ],
+    ids=["checkpoint", "write", "safetensors", "torch"],
+)
+def test_what_a_person_can_mend_is_one_line(tmp_path, capsys, error, status):
+    run = open_run(tmp_path / "run")
+
+    def fail(run):
+        raise error
+
+    assert execute(fail, algorithm="ppo", arguments=[str(run.path)]) == status
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_fault_of_ours_is_not_hidden(tmp_path):
+    def fail(run):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        execute(fail, algorithm="ppo", arguments=[str(open_run(tmp_path / "run").path)])
 
 
 def test_trainer_dies_with_its_parent(tmp_path):

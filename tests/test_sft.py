@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from models_zoo import generate, load, store
-from rlhf.trainers import pocket_stories, sft
+from rlhf.trainers import pocket_stories, pretrain, sft
 from rlhf.trainers.run_directory import BadRun, RunDirectory, Stopped
 from tests.runs import BASE, SFT, demonstrations, make_run, metrics, result
 
@@ -129,6 +129,21 @@ def test_broken_row_is_named(tmp_path, row, said):
     run = open_run(tmp_path / "run", [*demonstrations(1), row])
     with pytest.raises(BadRun, match=said):
         train(run)
+
+
+@pytest.mark.parametrize("short", ["train", "heldout"])
+def test_too_little_text_is_told_before_training(tmp_path, short):
+    """A whole pretraining would be lost where only the held-out text is too short to measure on."""
+    run = make_run(
+        tmp_path / "run", "pretrain", rows=[{"text": "Once a fox. " * 99}], inputs={"policy": BASE}
+    )
+    run.data["heldout"] = "data/heldout.jsonl"
+    enough = (run.path / "data" / "train.jsonl").read_text()
+    (run.path / "data" / "heldout.jsonl").write_text(enough)
+    (run.path / "data" / f"{short}.jsonl").write_text('{"text": "Once."}\n')
+    with run.lock(), pytest.raises(BadRun, match=f"data.{short}: too little text"):
+        pretrain.train(run)
+    assert not (run.path / "metrics.jsonl").exists()
 
 
 @pytest.mark.slow

@@ -65,6 +65,15 @@ def cut_config(folder):
     (folder / "config.json").write_text('{"architectures": [')
 
 
+def forge_header(folder):
+    header = b'{"model.norm.weight": {"dtype": "F16"}}'
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+def empty_index(folder):
+    (folder / "model.safetensors.index.json").write_text("[]")
+
+
 def lose_shard(folder):
     index = {"weight_map": {"a": "model-2.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
@@ -76,6 +85,8 @@ def lose_shard(folder):
         (cut_weights, "cut short"),
         (cut_header, "cut short"),
         (cut_config, "not valid JSON"),
+        (forge_header, "cut short"),
+        (empty_index, "no weight_map"),
         (lose_shard, "missing"),
         (lambda folder: (folder / "model.safetensors").unlink(), "no safetensors weights"),
         (lambda folder: (folder / "config.json").unlink(), r"no config\.json"),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from models_zoo import store
 from rlhf.trainers.run_directory import (
     BAD_RUN,
     CRASHED,
@@ -19,6 +20,9 @@ from rlhf.trainers.run_directory import (
     RunDirectory,
     Stopped,
 )
+
+# What safetensors and torch say where a write fails, in errors that are no OSError.
+FAILED_WRITES = ("No space left on device", "PytorchStreamWriter failed", "unexpected pos")
 
 
 def execute(
@@ -41,7 +45,7 @@ def execute(
             if not run.finished:
                 _die_with_parent()
                 train(run)
-    except BadRun as error:
+    except (BadRun, store.BrokenCheckpoint) as error:
         print(error, file=sys.stderr)
         return BAD_RUN
     except Stopped:
@@ -50,8 +54,11 @@ def execute(
     except LockHeld as error:
         print(error, file=sys.stderr)
         return LOCKED
-    except OSError as error:
-        print(f"the run directory cannot be written: {error}", file=sys.stderr)
+    except Exception as error:
+        if not isinstance(error, OSError) and not any(words in str(error) for words in FAILED_WRITES):
+            raise
+        reason = " ".join(str(error).split())
+        print(f"the run directory cannot be written: {reason}; mend that and resume", file=sys.stderr)
         return CRASHED
     return DONE
 

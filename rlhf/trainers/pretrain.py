@@ -29,11 +29,8 @@ def train(run: RunDirectory) -> None:
     tokenizer = load.tokenizer(folder)
     model = load.causal_lm(folder) if _has_weights(folder) else load.blank_causal_lm(folder)
     load.settle_threads(model)
-    rows = pack(tokenizer, [_text(row, number) for number, row in enumerate(run.rows(), 1)], knobs.context)
-    if not rows:
-        raise BadRun(
-            f"data.train: too little text for one row of {knobs.context} tokens; add text or lower context"
-        )
+    rows = _packed(run, "train", tokenizer, knobs.context)
+    heldout = _packed(run, "heldout", tokenizer, knobs.context) if "heldout" in run.data else []
     arguments = TrainingArguments(
         **callback.settings(run, checkpoint_every=knobs.checkpoint_every),
         max_steps=knobs.steps,
@@ -55,9 +52,8 @@ def train(run: RunDirectory) -> None:
         "loss_last": losses[-1],
         "tokens": knobs.steps * knobs.batch * knobs.context,
     }
-    if "heldout" in run.data:
-        texts = [_text(row, number) for number, row in enumerate(run.rows("heldout"), 1)]
-        figures["loss_heldout"] = loss_on(model, pack(tokenizer, texts, knobs.context))
+    if heldout:
+        figures["loss_heldout"] = loss_on(model, heldout)
     with run.writing_output() as output:
         model.save_pretrained(output)
         tokenizer.save_pretrained(output)
@@ -84,6 +80,15 @@ def loss_on(model: Any, rows: list[list[int]]) -> float:
         ids = torch.tensor(rows[start : start + 32], device=device)
         losses.append((model(input_ids=ids, labels=ids).loss.item(), len(ids)))
     return sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
+
+
+def _packed(
+    run: RunDirectory, name: str, tokenizer: PreTrainedTokenizerBase, context: int
+) -> list[list[int]]:
+    texts = [_text(row, number) for number, row in enumerate(run.rows(name), 1)]
+    if rows := pack(tokenizer, texts, context):
+        return rows
+    raise BadRun(f"data.{name}: too little text for one row of {context} tokens; add text or lower context")
 
 
 def _start(run: RunDirectory) -> Path:

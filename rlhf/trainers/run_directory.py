@@ -62,8 +62,8 @@ class RunDirectory:
         self.seed = config.get("seed", 0)
         self.inputs: dict[str, dict[str, str]] = config.get("inputs") or {}
         self.data: dict[str, str] = config.get("data") or {}
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
-            raise BadRun(f"config.json: seed must be a whole number, not {self.seed!r}")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
+            raise BadRun(f"config.json: seed must be a whole number from 0 to 2³² − 1, not {self.seed!r}")
         for name, table in (
             ("inputs", self.inputs),
             ("data", self.data),
