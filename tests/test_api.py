@@ -573,6 +573,15 @@ def test_rows_of_unknown_length(server: Server) -> None:
     assert (answer.status_code, answer.json()["accepted"]) == (201, 1000)
 
 
+def test_import_without_end(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labeling.api.projects.MOST_BYTES", 30)
+    admin, path = api_of(project, "admin"), f"projects/{project.slug}/prompts/"
+    assert admin.post(path, b'{"prompt": "a"}\n', content_type="application/jsonl").status_code == 201
+    answer = admin.post(path, b'{"prompt": "b"}\n' * 2, content_type="application/jsonl")
+    problem(answer, 413, words="in parts")
+    assert project.prompts.count() == 1
+
+
 def test_import_of_another_format(project: Project) -> None:
     admin, path = api_of(project, "admin"), f"projects/{project.slug}/prompts/"
     problem(admin.post(path, b"a,b\n1,2\n", content_type="text/csv"), 400, field="file")

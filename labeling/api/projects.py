@@ -17,7 +17,11 @@ from labeling import intake
 from labeling.api import OrjsonParser, forms
 from labeling.api.doors import Door
 from labeling.models import Annotation, Import, Membership, Project, Task
+from labeling.problems import TooLarge
 from labeling.projects import create_member
+
+# An import is one transaction in one web thread; `manage.py import_prompts` takes files of any size.
+MOST_BYTES = 256 * 1024 * 1024
 
 
 class Projects(Door):
@@ -103,6 +107,8 @@ class Prompts(Door):
     def take_in(self, slug: str, verb: Callable[..., Import]) -> Response:
         project = self.manager(slug).project
         asked = self.query(forms.ImportQueryForm)
+        if int(self.request.META.get("CONTENT_LENGTH") or 0) > MOST_BYTES:
+            raise TooLarge(f"An import by the API has {MOST_BYTES:,} bytes at most. Send it in parts.")
         sent = self.request.data
         rows = sent if isinstance(sent, Iterator | list) else self.read(forms.RowsForm)["rows"]
         batch = verb(project=project, rows=rows, user=self.user, **asked)
