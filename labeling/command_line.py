@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError
+from django.db import OperationalError, ProgrammingError
+from psycopg.errors import UndefinedTable
 
 from labeling.models import Project
 
@@ -38,6 +39,10 @@ class Command(BaseCommand):
             raise CommandError(f"{error.filename or 'input'}: {error.strerror or error}") from error
         except OperationalError as error:
             raise CommandError(f"the database does not answer: {one_line(error)}") from error
+        except ProgrammingError as error:
+            if not isinstance(error.__cause__, UndefinedTable):
+                raise
+            raise CommandError("the database has no tables yet: start `make run` once") from error
         except KeyboardInterrupt:
             raise CommandError("stopped", returncode=130) from None
         if options["json"]:

@@ -76,7 +76,7 @@ def simulate(
     Raises:
         SimulationError: a bad argument, no server, a refusal, or prompts that ask for no pocket story.
     """
-    _check(taste=taste, noise=noise, mode=mode, labelers=labelers, labels=labels)
+    _check(token=token, taste=taste, noise=noise, mode=mode, labelers=labelers, labels=labels)
     began = time.monotonic()
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         # Whoever mistypes the address is told at once; a server that was there is waited for.
@@ -239,7 +239,9 @@ def _agreement(ranked: list[list[int]], scores: dict[int, float]) -> tuple[int, 
     return len(pairs), sum((scores[a] > scores[b]) == (place[a] < place[b]) for a, b in pairs)
 
 
-def _check(*, taste: str, noise: str, mode: str, labelers: int, labels: int) -> None:
+def _check(*, token: str, taste: str, noise: str, mode: str, labelers: int, labels: int) -> None:
+    if not (token.isascii() and token.isprintable()):
+        raise SimulationError("token", "Holds a character that no token has. Copy it again.")
     for field, value, known in (
         ("taste", taste, tastes.TASTES),
         ("noise", noise, tuple(tastes.NOISE)),

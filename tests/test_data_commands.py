@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from pyarrow import parquet
 from scenes import new_project
 
@@ -131,6 +132,12 @@ def test_export_to_the_screen(frozen, project, capfdbinary):
     assert [json.loads(line)["prompt"][0]["content"] for line in lines[-2:]] == [
         row["prompt"] for row in ROWS
     ]
+
+
+def test_before_the_tables(project, frozen):
+    with connection.cursor() as cursor:
+        cursor.execute("alter table labeling_dataset rename to elsewhere")
+    assert "no tables yet" in refused("export", project=project.slug)
 
 
 def test_export_refused(frozen, project, tmp_path):

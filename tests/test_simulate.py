@@ -141,6 +141,7 @@ def test_prompts_of_another_kind(server: Server) -> None:
         ({"labelers": -1}, "labelers"),
         ({"project": "no-such-project"}, "project"),
         ({"token": "wrong"}, "token"),
+        ({"token": "wröng"}, "token"),
         ({"url": "http://127.0.0.1:1"}, "url"),
         ({"url": "nonsense"}, "url"),
     ],
