@@ -20,9 +20,14 @@ class Line:
 def lines(before: str, after: str) -> list[Line]:
     """The changed lines with two kept ones around each change; empty where nothing differs."""
     old, new = before.splitlines(), after.splitlines()
+    # Matching takes long where many lines are alike, as blank ones are: only what an edit spans is matched.
+    head = max(0, _alike(old, new) - CONTEXT)
+    old, new = old[head:], new[head:]
+    tail = max(0, _alike(old[::-1], new[::-1]) - CONTEXT)
+    old, new = old[: len(old) - tail], new[: len(new) - tail]
     found: list[Line] = []
     for group in SequenceMatcher(a=old, b=new, autojunk=False).get_grouped_opcodes(CONTEXT):
-        if found or group[0][1] > 0:
+        if found or head or group[0][1] > 0:
             found.append(Line("kept", "…"))
         for tag, i1, i2, j1, j2 in group:
             if tag == "equal":
@@ -31,3 +36,10 @@ def lines(before: str, after: str) -> list[Line]:
                 found += [Line("removed", text) for text in old[i1:i2]]
                 found += [Line("added", text) for text in new[j1:j2]]
     return found
+
+
+def _alike(old: list[str], new: list[str]) -> int:
+    """How many lines from the first on are the same."""
+    return next(
+        (at for at, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+    )

@@ -1,5 +1,6 @@
 """Publishing a guideline version acts on tasks, and never on labels."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -9,8 +10,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
-from guidelines import publish
+from guidelines import changes, publish
 from guidelines.models import Guideline
 from labeling import annotate, queue
 from labeling.models import Annotation, Event, Labeler, Lease, Membership, Project, Prompt, Task
@@ -149,3 +152,25 @@ def test_two_publish_upon_the_same_version(project: Project) -> None:
     assert "Version 2 was published while you wrote" in refused
     assert published == "published"
     assert project.guideline.versions.count() == 2
+
+
+texts = st.lists(st.sampled_from(["", "a", "b"]), max_size=12)
+
+
+@given(old=texts, new=texts)
+def test_changes_lead_from_one_text_to_the_other(old: list[str], new: list[str]) -> None:
+    """Each run of lines that is shown stands in both texts, and nothing that differs is left out."""
+    shown = changes.lines(*("".join(f"{line}\n" for line in text) for text in (old, new)))
+    assert bool(shown) == (old != new)
+    for text, other in ((old, "added"), (new, "removed")):
+        runs: list[list[str]] = [[]]
+        for line in shown:
+            if line.text == "…":
+                runs.append([])
+            elif line.kind != other:
+                runs[-1].append(line.text)
+        at = 0
+        for run in runs:
+            at = next(i for i in range(at, len(text) + 1) if text[i : i + len(run)] == run) + len(run)
+    count = Counter(line.kind for line in shown)
+    assert count["added"] - count["removed"] == len(new) - len(old)
