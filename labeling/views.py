@@ -45,8 +45,9 @@ def left(request: SignedInRequest, slug: str) -> HttpResponse:
     membership = membership_of(user=request.user, slug=slug)
     kinds = [kind for kind in Task.Kind.values if kind in request.GET.getlist("kind", Task.Kind.values)]
     labeler = labeler_for(request.user)
-    count = sum(waiting(project=membership.project, labeler=labeler, kind=kind) for kind in kinds)
-    return render(request, "labeling/left.html", {"count": count, "capped": count >= MOST_COUNTED})
+    counts = [waiting(project=membership.project, labeler=labeler, kind=kind) for kind in kinds]
+    context = {"count": sum(counts), "capped": MOST_COUNTED in counts}
+    return render(request, "labeling/left.html", context)
 
 
 @login_required
