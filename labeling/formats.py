@@ -1,6 +1,6 @@
 """Rows to files: JSONL and Parquet, in the schemas that TRL reads, a bounded number of rows at a time.
 
-- ``sft``: ``{"messages": [{"role", "content"}, …], "weight", "label", "labeler"}``
+- ``sft``: ``{"messages": [{"role", "content"}, …], "weight", "label", "labeler", "guideline_version"}``
 - ``pairs``: ``{"prompt": [messages], "chosen": [message], "rejected": [message], "margin", "weight", …}``
 - ``groups``: ``{"prompt": [messages], "completions": [[message], …], "ranks", "finished", "weight", …}``
 - ``prompts``: ``{"prompt": [messages], "prompt_id", "split", "use_case", "language", "metadata"}``
