@@ -291,12 +291,17 @@ class Demo:
         self.report["asked"] = asdict(self.wishes)
 
     def _post(self, path: str, body: dict[str, Any], **query: Any) -> Any:
-        return self._body(self.client.post(path, json=body, params=query))
+        return self._answer("POST", path, json=body, params=query)
 
     def _get(self, path: str) -> Any:
-        return self._body(self.client.get(path))
+        return self._answer("GET", path)
 
-    def _body(self, answer: httpx.Response) -> Any:
+    def _answer(self, method: str, path: str, **given: Any) -> Any:
+        try:
+            answer = self.client.request(method, path, **given)
+        except httpx.TransportError as error:
+            self.house.alive()
+            raise CommandError(f"the web server does not answer: {error}") from error
         if not answer.is_success:
             raise CommandError(
                 f"{answer.request.url.path}: {answer.json().get('detail', answer.status_code)}"

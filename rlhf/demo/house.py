@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import signal
@@ -72,7 +73,7 @@ class House:
             raise
 
     def close(self) -> None:
-        """End both, worker first, and note their CPU time (the worker's without its trainers')."""
+        """End both, worker first, and note their CPU time (the worker's with its trainers')."""
         for name in reversed(list(self._processes)):
             process = self._processes.pop(name)
             with contextlib.suppress(ProcessLookupError):
@@ -122,7 +123,10 @@ class House:
 @contextlib.contextmanager
 def _database() -> Iterator[str]:
     """A new database beside the configured one; yields its address and drops it at the end."""
-    name = f"demo_{os.getpid()}"
+    # Named for the state folder, of which the caller holds the lock: what a killed demo left goes first.
+    place = f"{socket.gethostname()} {settings.HOME}"
+    name = f"demo_{hashlib.sha256(place.encode()).hexdigest()[:12]}"
+    drop = f"drop database if exists {name} with (force)"
     own: dict[str, Any] = connection.settings_dict
     parameters = {"host": own["HOST"], "user": own["USER"], "password": own["PASSWORD"], "port": own["PORT"]}
     parameters = {key: value for key, value in parameters.items() if value}
@@ -130,14 +134,19 @@ def _database() -> Iterator[str]:
     port = f"&port={own['PORT']}" if own["PORT"] else ""
     try:
         with psycopg.connect(**parameters, dbname="postgres", autocommit=True) as admin:
+            admin.execute(drop)
             admin.execute(f"create database {name}")
     except psycopg.Error as error:
         raise CommandError(f"no database for the demo: {str(error).strip().splitlines()[0]}") from error
     try:
         yield f"postgresql://{login}@/{name}?host={quote(own['HOST'], safe='')}{port}"
     finally:
-        with psycopg.connect(**parameters, dbname="postgres", autocommit=True) as admin:
-            admin.execute(f"drop database if exists {name} with (force)")
+        # A server that went away in the middle has been told of already.
+        with (
+            contextlib.suppress(psycopg.OperationalError),
+            psycopg.connect(**parameters, dbname="postgres", autocommit=True) as admin,
+        ):
+            admin.execute(drop)
 
 
 @contextlib.contextmanager

@@ -11,13 +11,15 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 
-from labeling import command_line, taste
+from labeling import command_line, simulate, taste
+from rlhf.runs import jobs
 
 # The demo's rounds and measures draw thousands of seeds from each.
 MOST_SEED = 1_000_000
 
 
 class Command(command_line.Command):
+    mistakes = (simulate.SimulationError, jobs.RunError)
     help = "Turn the whole circle with simulated labelers on a platform of its own, and print the figures."
 
     def arguments(self, parser: CommandParser) -> None:
