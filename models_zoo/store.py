@@ -90,7 +90,7 @@ def adopt(folder: Path, store: Path) -> tuple[Path, str]:
     """Copy a whole checkpoint into the store and return its place there and its digest.
 
     Written aside and renamed, so that a reader sees all of it or nothing; adopting the same checkpoint
-    twice, also at the same time, leaves one copy. Raises BrokenCheckpoint as `verify` does.
+    twice, also at the same time, leaves one copy. Raises BrokenCheckpoint as `verify` does, and OSError.
     """
     found = verify(folder)
     place = store / found.removeprefix("sha256:")[:32]
@@ -107,6 +107,9 @@ def adopt(folder: Path, store: Path) -> tuple[Path, str]:
             # Another process adopted the same checkpoint first; anything else is a real failure.
             if not place.is_dir():
                 raise
+    except shutil.Error as error:
+        # It lists (from, to, reason) for every file; on a full disk the first says it all.
+        raise OSError(error.args[0][0][2]) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return place, found

@@ -1,6 +1,7 @@
 """The checkpoint store: digests, adoption, and what a half-written checkpoint says."""
 
 import json
+import resource
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 
@@ -101,6 +102,18 @@ def test_half_written_checkpoint_is_refused(checkpoint, tmp_path, damage, said):
     assert not list((tmp_path / "store").glob("*"))
     with pytest.raises(store.BrokenCheckpoint, match=said):
         load.causal_lm(checkpoint)
+
+
+def test_no_room_is_one_reason(checkpoint, tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"^\[Errno 27\] File too large") as refused:
+            store.adopt(checkpoint, tmp_path / "store")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(refused.value)
+    assert not list((tmp_path / "store").glob("*"))
 
 
 def test_changed_checkpoint_is_noticed(checkpoint):
