@@ -36,6 +36,9 @@ class Project(models.Model):
         Checkpoint, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
     )
     overlap = models.PositiveSmallIntegerField(default=1, help_text="labels wanted for each new task")
+    partial_rankings = models.BooleanField(
+        default=False, help_text="a ranking may leave answers out; they give no pairs"
+    )
     lease_seconds = models.PositiveIntegerField(default=600)
     paused = models.BooleanField(default=False, help_text="hand out no tasks")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -101,12 +104,15 @@ class Membership(models.Model):
 
 
 class Import(models.Model):
-    """One batch of prompts or demonstrations that came in together, and the rows that were refused."""
+    """One batch of rows of a kind that came in together, and those that were refused."""
+
+    class Kind(models.TextChoices):
+        PROMPTS = "prompts"
+        DEMONSTRATIONS = "demonstrations"
+        COMPLETIONS = "completions"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="imports")
-    kind = models.CharField(
-        max_length=16, choices=[("prompts", "prompts"), ("demonstrations", "demonstrations")]
-    )
+    kind = models.CharField(max_length=16, choices=Kind)
     source = models.CharField(max_length=200)
     synthetic = models.BooleanField(default=False, help_text="made by a program, not by people")
     accepted = models.PositiveIntegerField(default=0)

@@ -55,7 +55,12 @@ class Completion(models.Model):
                 fields=["prompt", "checkpoint", "seed", "index"],
                 condition=Q(checkpoint__isnull=False),
                 name="completion_once_a_seed",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["prompt", "text_hash"],
+                condition=Q(checkpoint__isnull=True),
+                name="completion_imported_once",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -74,6 +79,9 @@ class Task(models.Model):
     class Kind(models.TextChoices):
         DEMONSTRATE = "demonstrate"
         RANK = "rank"
+        COMPARE = "compare"
+        RATE = "rate"
+        EDIT = "edit"
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -120,7 +128,7 @@ class Task(models.Model):
 
 
 class Candidate(models.Model):
-    """A completion as one of the answers of a ranking task."""
+    """A completion as one of the answers that a task shows."""
 
     task = models.ForeignKey(Task, on_delete=models.CASCADE, related_name="candidates")
     completion = models.ForeignKey(Completion, on_delete=models.PROTECT, related_name="candidates")
@@ -151,6 +159,14 @@ class Lease(models.Model):
     labeler = models.ForeignKey(Labeler, on_delete=models.PROTECT, related_name="leases")
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     shown_order = models.JSONField(default=list, help_text="candidate ids as this labeler sees them")
+    guideline_version = models.ForeignKey(
+        GuidelineVersion,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="the version that was read, whatever the task has been re-issued under since",
+    )
     skip_reason = models.CharField(max_length=300, blank=True)
     opened_at = models.DateTimeField()
     expires_at = models.DateTimeField()
