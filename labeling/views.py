@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -38,14 +38,20 @@ def work(request: SignedInRequest, slug: str, kind: str = "") -> HttpResponse:
     return render(request, "labeling/work.html", {**project_context(membership), "kind": kind})
 
 
+@require_GET
+@cache_control(no_cache=True)
+def service_worker(request: HttpRequest) -> HttpResponse:
+    """The script that opens the work page while the server is away; from the root, so that it may."""
+    return render(request, "labeling/service_worker.js", content_type="text/javascript")
+
+
 @login_required
 @require_GET
 def left(request: SignedInRequest, slug: str) -> HttpResponse:
     """How many tasks still wait for me, as the words that the work page shows."""
     membership = membership_of(user=request.user, slug=slug)
     kinds = [kind for kind in Task.Kind.values if kind in request.GET.getlist("kind", Task.Kind.values)]
-    labeler = labeler_for(request.user)
-    counts = [waiting(project=membership.project, labeler=labeler, kind=kind) for kind in kinds]
+    counts = waiting(project=membership.project, labeler=labeler_for(request.user), kinds=kinds).values()
     context = {"count": sum(counts), "capped": MOST_COUNTED in counts}
     return render(request, "labeling/left.html", context)
 

@@ -241,7 +241,7 @@ def test_next_by_kind_and_ahead(project: Project, leo: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"kinds": ["rate"]}, "kinds.0"),
+        ({"kinds": ["paint"]}, "kinds.0"),
         ({"kinds": "rank"}, "kinds"),
         ({"kinds": []}, "kinds"),
         ({"prefetch": "perhaps"}, "prefetch"),

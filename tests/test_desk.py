@@ -36,7 +36,9 @@ def test_waiting_is_what_the_queue_would_give():
     submitted(mia, project)
     queue.skip(lease_id=queue.lease_next(labeler=mia, project=project).pk, labeler=mia)
     queue.lease_next(labeler=mia, project=project)
-    counts = [waiting(project=project, labeler=each, kind="rank") for each in (mia, leo, ada)]
+    both = {"kinds": ["rank", "demonstrate"], "project": project}
+    assert waiting(labeler=leo, **both) == {"rank": 4, "demonstrate": 1}
+    counts = [waiting(project=project, labeler=each, kinds=["rank"])["rank"] for each in (mia, leo, ada)]
     assert counts == [2, 4, 4]
     handed = 0
     while lease := queue.lease_next(labeler=mia, project=project, kinds=["rank"]):
@@ -50,7 +52,7 @@ def test_waiting_leaves_out_what_others_fill():
     mia, leo = new_labeler(project), new_labeler(project)
     new_task(project)
     submitted(leo, project)
-    assert waiting(project=project, labeler=mia, kind="rank") == 0
+    assert waiting(project=project, labeler=mia, kinds=["rank"])["rank"] == 0
 
 
 def test_a_paused_project_shows_only_what_is_in_hand():
@@ -60,7 +62,7 @@ def test_a_paused_project_shows_only_what_is_in_hand():
         new_task(project)
     queue.lease_next(labeler=mia, project=project)
     project.paused = True
-    assert waiting(project=project, labeler=mia, kind="rank") == 1
+    assert waiting(project=project, labeler=mia, kinds=["rank"])["rank"] == 1
 
 
 def test_own_counts_drafts_and_time():
