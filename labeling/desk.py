@@ -6,16 +6,27 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import Count, Q, Sum
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from labeling.models import Annotation, Draft, Labeler, Lease, Membership, Project, Task
 
 MOST_COUNTED = 1000  # beyond it the desk says "1,000+": an exact count would read the whole queue
 MOST_DRAFTS = 20
+
+# What a person does in each kind of task: in two words, and in a sentence.
+WORDS = {
+    Task.Kind.DEMONSTRATE: (_("Write answers"), _("Show the model what a good answer looks like.")),
+    Task.Kind.RANK: (_("Rank answers"), _("Put a few answers to one prompt in order, best first.")),
+    Task.Kind.COMPARE: (_("Compare answers"), _("Say which of two answers is better, and by how much.")),
+    Task.Kind.RATE: (_("Rate answers"), _("Judge each answer on the guideline's criteria, then rank them.")),
+    Task.Kind.EDIT: (_("Mend answers"), _("Make the model's answer right, word by word.")),
+}
 
 # As `queue.lease_next` hands out, all kinds in one look; a count stops where nobody reads on.
 _WAITING = """
@@ -42,6 +53,14 @@ class Waiting:
 
     kind: str
     count: int
+
+    @property
+    def title(self) -> str:
+        return str(WORDS[Task.Kind(self.kind)][0])
+
+    @property
+    def does(self) -> str:
+        return str(WORDS[Task.Kind(self.kind)][1])
 
     @property
     def capped(self) -> bool:
@@ -83,7 +102,7 @@ class Desk:
 
 def waiting(*, project: Project, labeler: Labeler, kinds: Sequence[str]) -> dict[str, int]:
     """How many tasks of each kind wait for ``labeler``, at most `MOST_COUNTED`."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "kinds": list(kinds),
         "project": project.pk,
         "paused": project.paused,

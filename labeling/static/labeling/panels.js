@@ -1,6 +1,7 @@
 /** What surrounds the task: stages of the page, notices, dialogs, the toast, and what is said aloud. */
 import { fragment } from "../js/api.js";
 import { fill, gettext } from "../js/words.js";
+import { typing } from "./keys.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -32,16 +33,24 @@ export class Panels {
 
   /** After a task came: read from its beginning. */
   arrived(task, revising) {
+    const { view } = this.work;
     document.body.dataset.kind = task.kind;
+    this.ownKeys(view);
     this.guidelineTag(task);
     byId("submit-words").textContent = revising ? gettext("Send revision") : gettext("Submit");
     scrollTo({ top: 0, behavior: "instant" });
     this.work.main.focus({ preventScroll: true });
-    if (task.kind === "demonstrate") this.work.view.text.focus({ preventScroll: true });
-    const n = task.candidates?.length ?? 0;
-    const what = n ? fill(gettext("Rank %(n)s answers."), { n }) : gettext("Write an answer.");
-    this.say(revising ? gettext("Your label is open again. Send it once more when it is right.") : what);
+    view.begin?.();
+    byId("undo-key").textContent = typing(document.activeElement) ? "Esc u" : "u";
+    this.say(revising ? gettext("Your label is open again. Send it once more when it is right.") : view.hint);
     this.refreshLeft();
+  }
+
+  /** What this kind of task can do, and by which keys. */
+  ownKeys(view) {
+    byId("own-keys").replaceChildren(byId(`${view.localName}-keys`).content.cloneNode(true));
+    document.querySelector(".foot [data-do=undo]").hidden = !view.undo;
+    document.querySelector(".foot [data-do=review]").hidden = !view.review;
   }
 
   guidelineTag(task) {
@@ -113,10 +122,15 @@ export class Panels {
   }
 
   review(view) {
+    byId("review-title").textContent = view.heading;
     byId("review-what").replaceChildren(view.review());
     byId("review-comment").value = view.comment;
     this.open("review");
     document.querySelector("#review [data-do=submit]").focus();
+  }
+
+  get reviewing() {
+    return byId("review").open;
   }
 
   askSkip() {

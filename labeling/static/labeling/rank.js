@@ -1,33 +1,28 @@
-/**
- * `<rank-board>`: 2 to 9 answers put into tiers. The texts never move; the rail beside them does.
- *
- * A kind of task is an element with `task`, `answer` (get, set), `lack` (why it cannot be sent, or null),
- * `key(name)` (what a single key does now), `describe(answer)`, `review()`, `undo()`, and the events `change`
- * and `say`.
- */
+/** `<rank-board>`: 2 to 9 answers put into tiers. The texts never move; the rail beside them does. */
 import { fill, gettext, ngettext, ordinal } from "../js/words.js";
-import { conversation } from "./conversation.js";
+import { answerCard, numberedAnswer, show } from "./answer_card.js";
 import { draggable } from "./drag.js";
+import { Kind, copyOf } from "./kind.js";
 import { down, mended, moved, same, tie, tierOf, up } from "./tiers.js";
 
 const MOVES = { up, down, tie };
+const LEAST_PLACED = 2;
 
-export class RankBoard extends HTMLElement {
-  #task;
+export class RankBoard extends Kind {
   #tiers = [];
+  #allBad = false;
   #past = [];
-  #comment = "";
   #picked = null;
   #cards = new Map();
   #chips = new Map();
+  #notes = new Map();
 
-  set task(task) {
-    this.#task = task;
-    this.replaceChildren(document.getElementById("rank-board").content.cloneNode(true));
-    this.querySelector("[data-prompt]").append(conversation(task.prompt));
+  build(task) {
     task.candidates.forEach((candidate, at) => this.#add(candidate, at + 1));
     this.querySelector(".answers").dataset.count = task.candidates.length;
     this.addEventListener("click", (event) => this.#clicked(event));
+    this.#badBox.addEventListener("change", () => this.toggleAllBad());
+    this.#badBox.closest("label").hidden = !this.#mayBeBad;
     draggable(this, {
       handle: ".chip, .key",
       placeAt: (x, y) => this.#placeAt(x, y),
@@ -37,42 +32,47 @@ export class RankBoard extends HTMLElement {
     this.#paint();
   }
 
-  get task() {
-    return this.#task;
+  get hint() {
+    return fill(gettext("Rank %(n)s answers."), { n: this.#ids.length });
+  }
+
+  get heading() {
+    return gettext("Your ranking, best first");
   }
 
   get answer() {
-    return { tiers: this.#tiers, ...(this.#comment.trim() ? { comment: this.#comment } : {}) };
+    return this.commented({ tiers: this.#tiers, ...(this.#allBad ? { all_bad: true } : {}) });
   }
 
   set answer(answer) {
     this.#tiers = mended(answer?.tiers, this.#ids);
-    this.#comment = typeof answer?.comment === "string" ? answer.comment : "";
+    this.#allBad = this.#mayBeBad && answer?.all_bad === true;
+    this.keepComment(answer);
     this.#past = [];
     this.#paint();
   }
 
-  get comment() {
-    return this.#comment;
-  }
-
-  set comment(text) {
-    this.#comment = text;
-    this.#changed();
-  }
-
   get lack() {
-    const n = this.#unplaced.length;
+    if (this.#allBad) return null;
+    const [all, n] = [this.#ids.length, this.#unplaced.length];
+    if (this.task.partial) {
+      const enough = all - n >= Math.min(all, LEAST_PLACED);
+      return enough ? null : gettext("Place at least two answers; the others may be left out.");
+    }
     if (!n) return null;
     const text = ngettext("%(n)s answer is still to place.", "%(n)s answers are still to place.", n);
     return fill(text, { n });
   }
 
   get empty() {
-    return !this.#tiers.length && !this.#comment;
+    return !this.#tiers.length && !this.#allBad && !this.comment;
   }
 
-  /** Lead the eye to what is lacking. */
+  /** Some are left out, which may be an oversight. */
+  get doubt() {
+    return !this.#allBad && this.#unplaced.length > 0;
+  }
+
   pointOut() {
     if (this.#unplaced.length) this.pick(this.#unplaced[0]);
   }
@@ -80,6 +80,7 @@ export class RankBoard extends HTMLElement {
   key(name) {
     const number = /^[1-9]$/.test(name) ? Number(name) : 0;
     if (number) return number <= this.#ids.length ? () => this.pick(this.#ids[number - 1]) : null;
+    if (name === "x" && this.#mayBeBad) return () => this.toggleAllBad();
     if (name === "u") return this.#past.length ? () => this.undo() : null;
     if (this.#picked === null) return null;
     const move = { ArrowUp: "up", ArrowDown: "down", "=": "tie", Escape: "unpick" }[name];
@@ -87,26 +88,45 @@ export class RankBoard extends HTMLElement {
     return move === "unpick" ? () => this.pick(null) : () => this.move(this.#picked, MOVES[move]);
   }
 
-  pick(id) {
+  /** Take an answer into hand; `quietly` shows it as picked and leaves focus where it is. */
+  pick(id, { quietly = false } = {}) {
     this.#picked = id;
     this.#paint();
+    this.dispatchEvent(new CustomEvent("pick", { detail: id }));
     if (id === null) return;
     const card = this.#cards.get(id);
-    card.focus({ preventScroll: true });
-    // A long answer is read from its beginning.
-    card.scrollIntoView({ block: card.offsetHeight > innerHeight * 0.6 ? "start" : "nearest" });
-    this.#say(fill(gettext("Answer %(n)s picked, %(place)s."), { n: this.#number(id), place: this.#place(id) }));
+    if (!quietly) card.focus({ preventScroll: true });
+    show(card);
+    if (quietly) return;
+    this.say(fill(gettext("Answer %(n)s picked, %(place)s."), { n: this.#number(id), place: this.#place(id) }));
   }
 
   move(id, how) {
     this.#become(how(this.#tiers, id), id);
   }
 
+  toggleAllBad() {
+    this.#remember();
+    this.#allBad = !this.#allBad;
+    this.say(
+      this.#allBad
+        ? gettext("All are bad. You may place some of them, or none.")
+        : fill(gettext("Not all are bad. %(lack)s"), { lack: this.lack ?? gettext("All are placed.") }),
+    );
+    this.#repaint();
+  }
+
   undo() {
     if (!this.#past.length) return;
-    this.#tiers = this.#past.pop();
-    this.#say(gettext("Move undone."));
-    this.#changed();
+    ({ tiers: this.#tiers, allBad: this.#allBad } = this.#past.pop());
+    this.say(gettext("Move undone."));
+    this.#repaint();
+  }
+
+  /** A few words on an answer, in its card and in the review. */
+  note(id, text) {
+    this.#notes.set(id, text);
+    this.#cards.get(id).querySelector(".note").textContent = text;
   }
 
   describe(answer) {
@@ -116,7 +136,8 @@ export class RankBoard extends HTMLElement {
       return `${ordinal(at + 1)}: ${numbers.join(" = ")}`;
     });
     const rest = this.#ids.filter((id) => tierOf(tiers, id) < 0).map((id) => this.#number(id));
-    if (rest.length) lines.push(`${gettext("to place")}: ${rest.join(", ")}`);
+    if (rest.length) lines.push(`${this.#restWords(answer?.all_bad)}: ${rest.join(", ")}`);
+    if (answer?.all_bad) lines.unshift(gettext("All bad"));
     if (answer?.comment) lines.push(`“${answer.comment}”`);
     return lines.join("\n");
   }
@@ -125,31 +146,49 @@ export class RankBoard extends HTMLElement {
   review() {
     const list = document.createElement("ol");
     list.className = "review-tiers";
-    this.#tiers.forEach((tier) => {
-      const item = document.createElement("li");
-      this.#inOrder(tier).forEach((id) => {
-        const text = document.createElement("div");
-        text.className = "plain";
-        text.dir = "auto";
-        text.dataset.number = this.#number(id);
-        text.textContent = this.#candidate(id).text;
-        item.append(text);
-      });
+    list.append(...this.#tiers.map((tier) => this.#reviewed(this.#inOrder(tier))));
+    const rest = this.#unplaced;
+    if (rest.length) {
+      const item = this.#reviewed(rest);
+      item.className = "left-out";
+      item.prepend(line(this.#restWords(this.#allBad)));
       list.append(item);
-    });
-    return list;
+    }
+    if (!this.#allBad) return list;
+    const whole = document.createElement("div");
+    whole.append(line(gettext("All are bad."), "tag bad"), list);
+    return whole;
+  }
+
+  #reviewed(ids) {
+    const item = document.createElement("li");
+    item.append(...ids.map((id) => numberedAnswer(this.#candidate(id), this.#number(id), this.#notes.get(id))));
+    return item;
+  }
+
+  get #badBox() {
+    return this.querySelector("[data-all-bad]");
+  }
+
+  /** Within a rating the scales say it already. */
+  get #mayBeBad() {
+    return this.task.kind === "rank";
   }
 
   get #ids() {
-    return this.#task.candidates.map((candidate) => candidate.id);
+    return this.task.candidates.map((candidate) => candidate.id);
   }
 
   get #unplaced() {
     return this.#ids.filter((id) => tierOf(this.#tiers, id) < 0);
   }
 
+  #restWords(allBad) {
+    return allBad || this.task.partial ? gettext("left out") : gettext("to place");
+  }
+
   #candidate(id) {
-    return this.#task.candidates.find((candidate) => candidate.id === id);
+    return this.task.candidates.find((candidate) => candidate.id === id);
   }
 
   #number(id) {
@@ -162,42 +201,37 @@ export class RankBoard extends HTMLElement {
 
   #place(id) {
     const at = tierOf(this.#tiers, id);
-    if (at < 0) return gettext("to place");
+    if (at < 0) return this.lack === null ? gettext("left out") : gettext("to place");
     const tied = this.#tiers[at].length > 1;
     return fill(tied ? gettext("%(nth)s, tied") : gettext("%(nth)s"), { nth: ordinal(at + 1) });
   }
 
   #become(tiers, id) {
     if (same(tiers, this.#tiers)) {
-      this.#say(gettext("It cannot go further."));
+      this.say(gettext("It cannot go further."));
       return;
     }
-    this.#past.push(this.#tiers);
+    this.#remember();
     this.#tiers = tiers;
     this.#picked = id;
-    const values = { n: this.#number(id), place: this.#place(id), lack: this.lack ?? gettext("All are placed.") };
-    this.#say(fill(gettext("Answer %(n)s: %(place)s. %(lack)s"), values));
-    this.#changed();
+    const done = this.#unplaced.length ? "" : gettext("All are placed.");
+    const values = { n: this.#number(id), place: this.#place(id), lack: this.lack ?? done };
+    this.say(fill(gettext("Answer %(n)s: %(place)s. %(lack)s"), values));
+    this.#repaint();
   }
 
-  #changed() {
+  #remember() {
+    this.#past.push({ tiers: this.#tiers, allBad: this.#allBad });
+  }
+
+  #repaint() {
     this.#paint();
-    this.dispatchEvent(new Event("change"));
-  }
-
-  #say(text) {
-    this.dispatchEvent(new CustomEvent("say", { detail: text }));
+    this.changed();
   }
 
   #add(candidate, number) {
-    const card = document.getElementById("rank-answer").content.cloneNode(true).firstElementChild;
-    card.dataset.id = candidate.id;
-    card.setAttribute("aria-label", fill(gettext("Answer %(n)s"), { n: number }));
-    const key = card.querySelector(".key");
-    key.textContent = number;
-    key.dataset.id = candidate.id;
-    key.setAttribute("aria-label", fill(gettext("Pick answer %(n)s"), { n: number }));
-    card.querySelector("[data-text]").textContent = candidate.text;
+    const card = answerCard(candidate, number, fill(gettext("Pick answer %(n)s"), { n: number }));
+    card.querySelector("header").append(copyOf("rank-moves"));
     this.querySelector(".answers").append(card);
     this.#cards.set(candidate.id, card);
 
@@ -217,8 +251,11 @@ export class RankBoard extends HTMLElement {
     const focused = document.activeElement;
     this.querySelector(".tiers").replaceChildren(...this.#tiers.map((tier, at) => this.#tier(tier, at)));
     this.querySelector("[data-tray-chips]").replaceChildren(...this.#unplaced.map((id) => this.#chips.get(id)));
+    this.querySelector("[data-tray-title]").textContent =
+      this.lack === null ? gettext("Left out") : gettext("To place");
     this.querySelector(".tray").classList.toggle("done", !this.#unplaced.length);
-    this.querySelector(".rail-hint").hidden = this.#tiers.length > 0;
+    this.querySelector(".rail-hint").hidden = this.#tiers.length > 0 || this.#allBad;
+    this.#badBox.checked = this.#allBad;
     for (const [id, card] of this.#cards) {
       const [picked, place] = [id === this.#picked, this.#place(id)];
       card.classList.toggle("picked", picked);
@@ -262,8 +299,10 @@ export class RankBoard extends HTMLElement {
       return;
     }
     const card = event.target.closest(".answer");
-    // Marking a passage to read it again is no pick.
-    if (card && getSelection().isCollapsed) this.pick(Number(card.dataset.id));
+    // Marking a passage to read it again is no pick, and neither is a link.
+    if (card && getSelection().isCollapsed && !event.target.closest("a, summary, button")) {
+      this.pick(Number(card.dataset.id));
+    }
     const tier = event.target.closest(".tier");
     if (tier && this.#picked !== null) this.#drop(this.#picked, { into: Number(tier.dataset.tier) });
   }
@@ -298,6 +337,13 @@ export class RankBoard extends HTMLElement {
   #drop(id, place) {
     this.#become(moved(this.#tiers, id, place.tray ? null : place), id);
   }
+}
+
+function line(text, className = "soft small") {
+  const element = document.createElement("p");
+  element.className = className;
+  element.textContent = text;
+  return element;
 }
 
 customElements.define("rank-board", RankBoard);

@@ -8,14 +8,12 @@ import { Draft } from "./draft.js";
 import { Effort } from "./effort.js";
 import { Kept } from "./kept.js";
 import { Keys } from "./keys.js";
+import { ELEMENTS } from "./kinds.js";
 import { Outbox } from "./outbox.js";
 import { Panels } from "./panels.js";
 import { Retry } from "./retry.js";
 import { StateLine } from "./state_line.js";
-import "./rank.js";
-import "./write.js";
 
-const ELEMENTS = { rank: "rank-board", demonstrate: "demonstration-editor" };
 const HEARTBEAT = 60_000;
 const UNDO = 10_000;
 
@@ -128,6 +126,7 @@ class Work {
     if (answer ?? held?.answer) this.draft.change(view.answer);
     view.addEventListener("change", () => this.changed());
     view.addEventListener("say", ({ detail }) => this.panels.say(detail));
+    view.addEventListener("ready", () => this.review());
     this.effort = new Effort(this.kept.get(`active:${task.lease}`) ?? 0);
     this.effort.ontick = (seconds) => this.ticked(seconds);
     this.line.fresh(task.draft);
@@ -168,6 +167,10 @@ class Work {
     if (!this.view) return;
     if (this.view.lack) {
       this.panels.lacking(this.view);
+      return;
+    }
+    if (this.view.doubt && !this.panels.reviewing) {
+      this.review();
       return;
     }
     this.panels.closeAll();

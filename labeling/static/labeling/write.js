@@ -1,31 +1,28 @@
 /** `<demonstration-editor>`: the conversation on the left, the answer the model should give on the right. */
 import { fragment } from "../js/api.js";
 import { fill, gettext, ngettext } from "../js/words.js";
-import { conversation } from "./conversation.js";
+import { Kind } from "./kind.js";
 
-export class DemonstrationEditor extends HTMLElement {
-  #task;
+export const wordsIn = (text) => text.match(/\S+/g)?.length ?? 0;
 
-  set task(task) {
-    this.#task = task;
-    this.replaceChildren(document.getElementById("demonstration-editor").content.cloneNode(true));
-    this.querySelector("[data-prompt]").append(conversation(task.prompt));
+export class DemonstrationEditor extends Kind {
+  build() {
     this.text.addEventListener("input", () => {
-      this.#count();
-      this.dispatchEvent(new Event("change"));
+      this.paint();
+      this.changed();
     });
     for (const tab of this.querySelectorAll("[data-face]")) {
       tab.addEventListener("click", () => this.turn(tab.dataset.face));
     }
-    this.#count();
-  }
-
-  get task() {
-    return this.#task;
+    this.paint();
   }
 
   get text() {
     return this.querySelector("textarea");
+  }
+
+  get hint() {
+    return gettext("Write an answer.");
   }
 
   get answer() {
@@ -34,7 +31,7 @@ export class DemonstrationEditor extends HTMLElement {
 
   set answer(answer) {
     this.text.value = typeof answer?.text === "string" ? answer.text : "";
-    this.#count();
+    this.paint();
   }
 
   get lack() {
@@ -45,6 +42,10 @@ export class DemonstrationEditor extends HTMLElement {
     return !this.text.value;
   }
 
+  begin() {
+    this.text.focus({ preventScroll: true });
+  }
+
   pointOut() {
     this.turn("write");
     this.text.focus();
@@ -52,16 +53,14 @@ export class DemonstrationEditor extends HTMLElement {
 
   key(name) {
     if (name === "e" || name === "Enter") return () => this.pointOut();
-    return name === "p" ? () => this.turn(this.#face === "write" ? "preview" : "write") : null;
+    return name === "p" ? () => this.turn(this.face === "preview" ? "write" : "preview") : null;
   }
 
   describe(answer) {
     return answer?.text || gettext("(empty)");
   }
 
-  undo() {}
-
-  get #face() {
+  get face() {
     return this.querySelector("[data-face][aria-pressed=true]").dataset.face;
   }
 
@@ -69,10 +68,18 @@ export class DemonstrationEditor extends HTMLElement {
     for (const tab of this.querySelectorAll("[data-face]")) {
       tab.setAttribute("aria-pressed", String(tab.dataset.face === face));
     }
-    const preview = this.querySelector(".preview");
-    preview.hidden = face === "write";
+    this.uncover(face);
+    if (face === "preview") await this.#render();
+  }
+
+  /** Show what belongs to a face: the text or its preview. */
+  uncover(face) {
+    this.querySelector("[data-preview]").hidden = face !== "preview";
     this.text.hidden = face !== "write";
-    if (face === "write") return;
+  }
+
+  async #render() {
+    const preview = this.querySelector("[data-preview]");
     try {
       const path = `/projects/${document.body.dataset.project}/preview/`;
       // The server rendered and sanitised it; the page's policy lets no script run besides.
@@ -82,9 +89,9 @@ export class DemonstrationEditor extends HTMLElement {
     }
   }
 
-  #count() {
+  paint() {
     const text = this.text.value;
-    const words = text.match(/\S+/g)?.length ?? 0;
+    const words = wordsIn(text);
     const count = fill(ngettext("%(n)s word", "%(n)s words", words), { n: words.toLocaleString() });
     const size = fill(gettext("%(n)s characters"), { n: [...text].length.toLocaleString() });
     this.querySelector("[data-count]").textContent = `${count} · ${size}`;
