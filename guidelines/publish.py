@@ -14,18 +14,12 @@ from typing import Any
 
 from django.db import transaction
 
+from guidelines.criteria import GuidelineError as GuidelineError
+from guidelines.criteria import check as check_criteria
 from guidelines.models import Guideline, GuidelineVersion
 
 LONGEST = 200_000
 LONGEST_NOTE = 300
-
-
-class GuidelineError(ValueError):
-    """A guideline that cannot be published; ``field`` names what to mend."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 @dataclass(frozen=True)
@@ -71,10 +65,10 @@ def publish(
         based_on: the version that the body was written upon, 0 for none; unless given, any will do.
 
     Raises:
-        GuidelineError: the body is empty, a text too long or not storable, nothing differs from the
-            newest version, or that is not the one of ``based_on``.
+        GuidelineError: the body is empty, a text too long or not storable, a criterion is malformed,
+            nothing differs from the newest version, or that is not the one of ``based_on``.
     """
-    criteria = criteria or []
+    criteria = check_criteria([] if criteria is None else criteria)
     _check(body=body, note=note)
     with transaction.atomic():
         # The row lock numbers versions one after another when two admins publish at once.
