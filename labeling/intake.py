@@ -1,22 +1,15 @@
-"""Take prompts and demonstrations in: every good row or, on a fault of the whole, none; bad rows are listed.
+"""Take prompts, demonstrations and completions in: every good row or, on a fault of the whole, none.
 
-A row is an object (a CSV record, a line of JSONL):
-
-- a prompt: ``{"prompt": text or messages}`` or ``{"messages": […]}`` that end with the user's turn;
-- a demonstration: ``{"messages": […]}`` that end with the assistant's answer, or ``{"prompt", "completion"}``
-  (text, or messages and one message);
-- either: ``split`` (train or heldout), ``use_case``, ``language``, ``metadata``; any other field joins the
-  metadata.
-
-A demonstration becomes a prompt, a settled task and a label by a labeler of kind import, so that its lineage
-reads like any other label's. Reading files is `labeling.rowfiles`.
+Bad rows are listed with the reason. `labeling.entries` says what a row is, `labeling.trees` reads
+conversation trees, `labeling.rowfiles` files. A demonstration becomes a prompt, a settled task and a label by
+a labeler of kind import, so that its lineage reads like any other label's. Tasks that are asked for along
+with an import are made in its transaction.
 """
 
 from __future__ import annotations
 
-import json
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
@@ -24,19 +17,33 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from labeling import answers, live
-from labeling.models import Annotation, Import, Labeler, Project, Prompt, Split, Task
+from labeling import answers, entries, live, trees, work
+from labeling.entries import Entry
+from labeling.models import Annotation, Completion, Import, Labeler, Project, Prompt, Split, Task
 from labeling.rowfiles import IntakeError, Row, numbered, read_rows
-from labeling.texts import Message, TextError, check_messages, check_text, strings, text_hash, unstorable
+from labeling.texts import TextError, text_hash
 
-__all__ = ["IntakeError", "Row", "import_demonstrations", "import_prompts", "read_rows"]
+__all__ = [
+    "TASKS",
+    "IntakeError",
+    "Row",
+    "import_completions",
+    "import_demonstrations",
+    "import_prompts",
+    "read_rows",
+]
 
 CHUNK = 500
 MOST_LISTED = 10_000
 MOST_SHOWN = 200
-MOST_METADATA_BYTES = 64 * 1024
 # The same demonstration of the same project has the same submission id, whichever file it comes in.
 NAMESPACE = uuid.UUID("6f1f6a2e-0d4c-5f0b-9d38-3f6a64a2b7c1")
+# The kinds of task that can be made along with an import.
+TASKS = {
+    Import.Kind.PROMPTS: (Task.Kind.DEMONSTRATE,),
+    Import.Kind.DEMONSTRATIONS: (Task.Kind.DEMONSTRATE,),
+    Import.Kind.COMPLETIONS: tuple(work.TAKES),
+}
 
 
 @dataclass(frozen=True)
@@ -47,22 +54,6 @@ class Refusal:
 
 
 @dataclass
-class _Candidate:
-    """A row that could be taken in, as far as the row itself tells."""
-
-    row: int
-    messages: list[Message]
-    text_hash: str
-    split: str
-    split_is_named: bool
-    use_case: str
-    language: str
-    metadata: dict[str, Any]
-    text: str = ""
-    """The demonstration; empty for a prompt."""
-
-
-@dataclass
 class _Intake:
     """One import under way."""
 
@@ -70,6 +61,8 @@ class _Intake:
     refusals: list[Refusal] = field(default_factory=list)
     refused: int = 0
     labeler: Labeler | None = None
+    answered: set[int] = field(default_factory=set)
+    """The ids of prompts that gained completions."""
 
     def refuse(self, row: int, field: str, reason: str) -> None:
         self.refused += 1
@@ -85,6 +78,7 @@ def import_prompts(
     user: Any = None,
     synthetic: bool = False,
     split: str | float = Split.TRAIN,
+    tasks: str | None = None,
     dry_run: bool = False,
 ) -> Import:
     """Store the prompts of ``rows`` and return the import, with its refused rows.
@@ -92,14 +86,17 @@ def import_prompts(
     Args:
         rows: objects, or `Row` as `read_rows` yields them.
         split: for rows that name none: train, heldout, or the share to hold out (above 0, below 1, as a
-            number or its text). By share it follows from the text's hash, so that a conversation falls on
-            the same side every time.
+            number or its text). By share it follows from the hash of the conversation's opening, so that it
+            falls on the same side every time.
+        tasks: demonstrate asks people to answer each new prompt; `Import.tasks_made` says how many.
         dry_run: judge every row and store nothing; the import returned is not saved.
 
     Raises:
-        IntakeError: no rows at all, or a bad ``split``.
+        IntakeError: no rows at all, a bad ``split`` or ``tasks``.
+        work.WorkError: tasks are asked for, and the project's guideline is not published.
     """
-    return _take_in("prompts", project, rows, source, user, synthetic, split, dry_run)
+    about = {"source": source, "user": user, "synthetic": synthetic}
+    return _take_in(Import.Kind.PROMPTS, project, rows, about, split=split, tasks=tasks, dry_run=dry_run)
 
 
 def import_demonstrations(
@@ -110,6 +107,7 @@ def import_demonstrations(
     user: Any = None,
     synthetic: bool = False,
     split: str | float = Split.TRAIN,
+    tasks: str | None = None,
     dry_run: bool = False,
 ) -> Import:
     """Store the demonstrations of ``rows`` as labels; the arguments are those of `import_prompts`.
@@ -117,43 +115,79 @@ def import_demonstrations(
     A prompt that is there already keeps its split and gains the demonstration.
 
     Raises:
-        IntakeError: no rows at all, a bad ``split``, or the project's guideline is not published.
+        IntakeError: as `import_prompts`, or the project's guideline is not published.
     """
-    return _take_in("demonstrations", project, rows, source, user, synthetic, split, dry_run)
+    about = {"source": source, "user": user, "synthetic": synthetic}
+    kind = Import.Kind.DEMONSTRATIONS
+    return _take_in(kind, project, rows, about, split=split, tasks=tasks, dry_run=dry_run)
 
 
-def _take_in(
-    kind: str,
+def import_completions(
+    *,
     project: Project,
     rows: Iterable[Any],
     source: str,
-    user: Any,
-    synthetic: bool,
+    user: Any = None,
+    synthetic: bool = False,
+    split: str | float = Split.TRAIN,
+    model: str = "",
+    tasks: str | None = None,
+    dry_run: bool = False,
+) -> Import:
+    """Store answers that were given elsewhere; further arguments are those of `import_prompts`.
+
+    A prompt that is there already keeps its split and gains the answers; the same text is one answer, however
+    often it comes.
+
+    Args:
+        model: who gave the answers of rows that name nobody; shown to nobody who labels.
+        tasks: rank, compare, rate or edit; asks about the answers as `work.make_tasks` does.
+
+    Raises:
+        IntakeError: no rows at all, a bad ``split`` or ``tasks``.
+        work.WorkError: tasks are asked for, and the project's guideline is not published.
+    """
+    about = {"source": source, "user": user, "synthetic": synthetic}
+    kind = Import.Kind.COMPLETIONS
+    return _take_in(kind, project, rows, about, split=split, tasks=tasks, dry_run=dry_run, model=model)
+
+
+def _take_in(
+    kind: Import.Kind,
+    project: Project,
+    rows: Iterable[Any],
+    about: dict[str, Any],
+    *,
     split: str | float,
+    tasks: str | None,
     dry_run: bool,
+    model: str = "",
 ) -> Import:
     split = _read_split(split)
+    if tasks is not None and tasks not in TASKS[kind]:
+        raise IntakeError("tasks", f"{kind.capitalize()} can be given to {', '.join(TASKS[kind])}.")
+    about["source"] = about["source"][:200]
     with transaction.atomic():
         # Two imports at once would each take the other's rows for new: they queue up here.
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
-        batch = Import.objects.create(
-            project=project, kind=kind, source=source[:200], synthetic=synthetic, user=user
-        )
-        intake = _Intake(batch)
+        intake = _Intake(Import.objects.create(project=project, kind=kind, **about))
+        batch = intake.batch
         reading, empty = numbered(rows), True
         while chunk := list(islice(reading, CHUNK)):
             empty = False
-            good = list(_checked(intake, chunk, split=split))
-            store = _store_prompts if kind == "prompts" else _store_demonstrations
-            batch.accepted += store(intake, good)
+            unfolded = (one for row in chunk for one in trees.unfolded(row, kind=kind))
+            while good := list(islice(_checked(intake, unfolded, split=split, model=model), CHUNK)):
+                batch.accepted += _STORE[kind](intake, good)
         if empty:
-            raise IntakeError("rows", f"{source} holds no rows.")
+            raise IntakeError("rows", f"{batch.source} holds no rows.")
         intake.refusals.sort(key=lambda refusal: refusal.row)
         batch.refused = [asdict(refusal) for refusal in intake.refusals]
         if (more := intake.refused - len(batch.refused)) > 0:
             batch.refused.append({"row": None, "field": "", "reason": f"{more:,} more rows were refused."})
         batch.save(update_fields=["accepted", "refused"])
-        if batch.accepted and kind == "demonstrations":
+        if tasks:
+            batch.tasks_made = _make_tasks(intake, tasks)
+        if batch.accepted and kind == Import.Kind.DEMONSTRATIONS:
             live.announce(project=project, event="tasks", count=batch.accepted)
         if dry_run:
             transaction.set_rollback(True)
@@ -162,20 +196,27 @@ def _take_in(
     return batch
 
 
-def _checked(intake: _Intake, chunk: list[Row], *, split: str | float) -> Iterator[_Candidate]:
-    for row in chunk:
+def _checked(intake: _Intake, rows: Iterator[Row], *, split: str | float, model: str) -> Iterator[Entry]:
+    for row in rows:
         if row.fault:
             intake.refuse(row.number, row.field, row.fault)
             continue
         try:
-            yield _check(row, kind=intake.batch.kind, split=split)
+            yield entries.check(row, kind=intake.batch.kind, split=split, model=model)
         except TextError as error:
             intake.refuse(row.number, error.field, str(error))
 
 
-def _store_prompts(intake: _Intake, good: list[_Candidate]) -> int:
+def _make_tasks(intake: _Intake, kind: str) -> int:
+    project = intake.batch.project
+    if kind == Task.Kind.DEMONSTRATE:
+        return work.add_demonstrate_tasks(project=project, prompts=intake.batch.prompts.all())
+    return work.make_tasks(project=project, kind=kind, prompts=intake.answered)
+
+
+def _store_prompts(intake: _Intake, good: list[Entry]) -> int:
     there = _prompts_there(intake, good)
-    fresh: dict[str, _Candidate] = {}
+    fresh: dict[str, Entry] = {}
     for one in good:
         if one.text_hash in fresh or (
             one.text_hash in there and there[one.text_hash].batch_id == intake.batch.pk
@@ -188,15 +229,15 @@ def _store_prompts(intake: _Intake, good: list[_Candidate]) -> int:
     return len(_create_prompts(intake, fresh.values()))
 
 
-def _store_demonstrations(intake: _Intake, good: list[_Candidate]) -> int:
+def _store_demonstrations(intake: _Intake, good: list[Entry]) -> int:
     there = _prompts_there(intake, good)
-    ids = {one.row: _submission_id(intake.batch.project_id, one) for one in good}
+    ids = [_submission_id(intake.batch.project_id, one) for one in good]
     labeled = dict(
-        Annotation.objects.filter(submission_id__in=ids.values()).values_list("submission_id", "labeler_id")
+        Annotation.objects.filter(submission_id__in=ids).values_list("submission_id", "labeler_id")
     )
-    fresh: dict[uuid.UUID, _Candidate] = {}
-    for one in good:
-        key, prompt = ids[one.row], there.get(one.text_hash)
+    fresh: dict[uuid.UUID, Entry] = {}
+    for key, one in zip(ids, good, strict=True):
+        prompt = there.get(one.text_hash)
         here = key in labeled and intake.labeler is not None and labeled[key] == intake.labeler.pk
         if key in fresh or here:
             intake.refuse(one.row, "completion", "The same demonstration stands further up in this file.")
@@ -212,7 +253,7 @@ def _store_demonstrations(intake: _Intake, good: list[_Candidate]) -> int:
     return len(fresh)
 
 
-def _create_labels(intake: _Intake, fresh: dict[uuid.UUID, _Candidate], prompts: dict[str, Prompt]) -> None:
+def _create_labels(intake: _Intake, fresh: dict[uuid.UUID, Entry], prompts: dict[str, Prompt]) -> None:
     if not fresh:
         return
     project, now = intake.batch.project, timezone.now()
@@ -252,7 +293,39 @@ def _create_labels(intake: _Intake, fresh: dict[uuid.UUID, _Candidate], prompts:
     )
 
 
-def _create_prompts(intake: _Intake, fresh: Iterable[_Candidate]) -> list[Prompt]:
+def _store_completions(intake: _Intake, good: list[Entry]) -> int:
+    prompts = _prompts_there(intake, good)
+    fitting: list[Entry] = []
+    missing: dict[str, Entry] = {}
+    for one in good:
+        prompt = prompts.get(one.text_hash) or missing.get(one.text_hash)
+        if prompt and one.split_is_named and prompt.split != one.split:
+            intake.refuse(one.row, "split", f"The project has this prompt already, in {prompt.split}.")
+            continue
+        fitting.append(one)
+        if one.text_hash not in prompts:
+            missing.setdefault(one.text_hash, one)
+    prompts |= {prompt.text_hash: prompt for prompt in _create_prompts(intake, missing.values())}
+    asked = {prompts[one.text_hash].pk for one in fitting}
+    there = set(Completion.objects.filter(prompt__in=asked).values_list("prompt_id", "text_hash"))
+    fresh: list[Completion] = []
+    for one in fitting:
+        prompt, known = prompts[one.text_hash], len(fresh)
+        for at, (text, model) in enumerate(one.completions):
+            if (key := (prompt.pk, text_hash(text))) not in there:
+                there.add(key)
+                sampling = {"model": model} if model else {}
+                fresh.append(
+                    Completion(prompt=prompt, text=text, text_hash=key[1], sampling=sampling, index=at)
+                )
+        if len(fresh) == known:
+            intake.refuse(one.row, "completions", "The prompt has these answers already.")
+    Completion.objects.bulk_create(fresh)
+    intake.answered |= {each.prompt_id for each in fresh}
+    return len(fresh)
+
+
+def _create_prompts(intake: _Intake, fresh: Iterable[Entry]) -> list[Prompt]:
     return Prompt.objects.bulk_create(
         Prompt(
             project=intake.batch.project,
@@ -268,95 +341,14 @@ def _create_prompts(intake: _Intake, fresh: Iterable[_Candidate]) -> list[Prompt
     )
 
 
-def _prompts_there(intake: _Intake, good: list[_Candidate]) -> dict[str, Prompt]:
+def _prompts_there(intake: _Intake, good: list[Entry]) -> dict[str, Prompt]:
     hashes = {one.text_hash for one in good}
     found = Prompt.objects.filter(project=intake.batch.project_id, text_hash__in=hashes)
     return {prompt.text_hash: prompt for prompt in found.defer("messages")}
 
 
-def _submission_id(project_id: int, one: _Candidate) -> uuid.UUID:
+def _submission_id(project_id: int, one: Entry) -> uuid.UUID:
     return uuid.uuid5(NAMESPACE, f"{project_id}:{one.text_hash}:{text_hash(one.text)}")
-
-
-def _check(row: Row, *, kind: str, split: str | float) -> _Candidate:
-    """Judge a row by itself.
-
-    Raises:
-        TextError: naming the field at fault.
-    """
-    content = row.content
-    if not isinstance(content, dict):
-        raise TextError("", "The row must be an object with named fields.")
-    rest = dict(content)
-    messages, text = _conversation(rest, kind=kind)
-    sha256 = text_hash(messages)
-    named = rest.pop("split", None) or None
-    if named is not None and named not in Split.values:
-        raise TextError("split", f"Must be {' or '.join(Split.values)}.")
-    return _Candidate(
-        row=row.number,
-        messages=messages,
-        text_hash=sha256,
-        split=named or _split_of(sha256, split),
-        split_is_named=named is not None,
-        use_case=_short(rest, "use_case", 60),
-        language=_short(rest, "language", 35),
-        metadata=_metadata(rest),
-        text=text,
-    )
-
-
-def _conversation(rest: dict[str, Any], *, kind: str) -> tuple[list[Message], str]:
-    """Take the prompt's messages and the demonstration (empty for a prompt) out of a row's fields."""
-    at = "messages" if rest.get("messages") not in (None, "") else "prompt"
-    if at == "messages" and rest.get("prompt") not in (None, ""):
-        raise TextError("prompt", "The row has both messages and a prompt. Leave one of them out.")
-    given = rest.pop(at, None)
-    rest.pop("prompt" if at == "messages" else "messages", None)
-    if given in (None, "", []):
-        raise TextError("prompt", "The row has no prompt and no messages, or they are empty.")
-    messages = check_messages(given, field=at)
-    last_is_answer = messages[-1]["role"] == "assistant"
-    if kind == "prompts":
-        if last_is_answer:
-            raise TextError(at, "A prompt ends with the user's turn. Import it as a demonstration?")
-        return messages, ""
-    if "completion" not in rest and at == "messages":
-        if not last_is_answer:
-            raise TextError(at, "A demonstration ends with the assistant's answer.")
-        return messages[:-1], messages[-1]["content"]
-    if last_is_answer:
-        raise TextError(at, "Beside a completion, the prompt ends with the user's turn.")
-    completion = rest.pop("completion", None)
-    if isinstance(completion, list) and len(completion) == 1 and isinstance(completion[0], dict):
-        completion = completion[0].get("content")
-    return messages, check_text(completion, field="completion")
-
-
-def _short(rest: dict[str, Any], name: str, most: int) -> str:
-    value = rest.pop(name, None) or ""
-    if not isinstance(value, str) or len(value) > most or unstorable(value):
-        raise TextError(name, f"Must be text of at most {most} characters.")
-    return value
-
-
-def _metadata(rest: dict[str, Any]) -> dict[str, Any]:
-    own = rest.pop("metadata", None) or {}
-    if not isinstance(own, dict):
-        raise TextError("metadata", "Must be an object.")
-    metadata = {**rest, **own}
-    try:
-        parts = list(strings(metadata))
-        size = len(json.dumps(metadata, allow_nan=False))
-    except (ValueError, TypeError) as error:
-        raise TextError("metadata", "The further fields are not plain JSON values.") from error
-    if size > MOST_METADATA_BYTES:
-        raise TextError(
-            "metadata", f"The further fields have {size:,} bytes; the most is {MOST_METADATA_BYTES:,}."
-        )
-    if fault := next(filter(None, map(unstorable, parts)), ""):
-        raise TextError("metadata", fault)
-    return metadata
 
 
 def _read_split(split: str | float) -> str | float:
@@ -376,7 +368,8 @@ def _shown(text: str) -> str:
     return text[:MOST_SHOWN].encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
-def _split_of(sha256: str, split: str | float) -> str:
-    if isinstance(split, str):
-        return split
-    return Split.HELDOUT if int(sha256[:8], 16) < split * 2**32 else Split.TRAIN
+_STORE: dict[str, Callable[[_Intake, list[Entry]], int]] = {
+    Import.Kind.PROMPTS: _store_prompts,
+    Import.Kind.DEMONSTRATIONS: _store_demonstrations,
+    Import.Kind.COMPLETIONS: _store_completions,
+}

@@ -118,7 +118,7 @@ def _csv_rows(reader: Any, header: list[str]) -> Iterator[Row]:
 
 
 def _csv_row(number: int, cells: dict[str, Any]) -> Row:
-    for key in ("messages", "metadata"):
+    for key in ("messages", "completions", "models", "metadata"):
         if key in cells:
             try:
                 cells[key] = json.loads(cells[key], parse_constant=_no_constant)

@@ -1,4 +1,4 @@
-"""Fill the queue: keep sampled completions, make ranking and writing tasks of them.
+"""Fill the queue: keep sampled completions, make tasks of completions and of prompts.
 
 Each verb can be called again with the same input, as a restarted step of a round does: what is there already
 is passed over.
@@ -6,11 +6,15 @@ is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from guidelines.models import GuidelineVersion
 from labeling import live
@@ -19,6 +23,14 @@ from labeling.texts import text_hash
 from models_zoo.models import Checkpoint
 
 BATCH = 500
+Group = tuple[Prompt, Sequence[Completion]]
+# How many answers a task of each kind shows, at least and at most; writing shows none.
+TAKES = {
+    Task.Kind.RANK: (2, 9),
+    Task.Kind.COMPARE: (2, 2),
+    Task.Kind.RATE: (1, 9),
+    Task.Kind.EDIT: (1, 1),
+}
 
 
 class WorkError(ValueError):
@@ -88,32 +100,64 @@ def add_rank_tasks(
     priority: int = 0,
     wanted: int | None = None,
 ) -> int:
-    """Make one ranking task of each prompt's completions and return how many are new.
+    """Make one ranking task of each prompt's completions and return how many are new; see `add_tasks`."""
+    return add_tasks(
+        project=project,
+        kind=Task.Kind.RANK,
+        completions_by_prompt=completions_by_prompt,
+        round_number=round_number,
+        selection_policy=selection_policy,
+        propensity=propensity,
+        priority=priority,
+        wanted=wanted,
+    )
 
-    Completions that say the same words count once; a prompt with fewer than two left has nothing to rank. A
-    prompt whose same completions are ranked in the same round already is passed over.
+
+def add_tasks(
+    *,
+    project: Project,
+    kind: str,
+    completions_by_prompt: Mapping[Prompt, Sequence[Completion]],
+    round_number: int | None = None,
+    selection_policy: str = "random",
+    propensity: float | None = None,
+    priority: int = 0,
+    wanted: int | None = None,
+) -> int:
+    """Make one task of each prompt's completions (an edit: one of each completion); return how many are new.
+
+    Completions that say the same words count once; a prompt with fewer left than the kind takes (`TAKES`) is
+    passed over, as is one whose same completions are in a task of this kind and round already.
 
     Args:
         wanted: labels wanted for each task, by default the project's overlap.
 
     Raises:
-        WorkError: a completion answers another prompt, or the project's guideline is not published.
+        WorkError: a kind that shows no completions, more of them than it takes, one that answers another
+            prompt, or the project's guideline is not published.
     """
-    distinct = {
-        prompt: _distinct(prompt, completions) for prompt, completions in completions_by_prompt.items()
-    }
+    least, most = _takes(kind)
+    groups: list[Group] = []
+    for prompt, completions in completions_by_prompt.items():
+        distinct = _distinct(prompt, completions)
+        if kind == Task.Kind.EDIT:
+            groups += [(prompt, [each]) for each in distinct]
+        elif len(distinct) > most:
+            raise WorkError(
+                "completions_by_prompt",
+                f"A {kind} task takes {most} answers at most; prompt {prompt.pk} has {len(distinct)}.",
+            )
+        elif len(distinct) >= least:
+            groups.append((prompt, distinct))
     with transaction.atomic():
         version = _lock_and_version(project)
-        there = _ranked_together(project=project, round_number=round_number, prompts=distinct)
-        fresh = {
-            prompt: completions
-            for prompt, completions in distinct.items()
-            if len(completions) > 1 and frozenset(each.pk for each in completions) not in there
-        }
+        there = _shown_together(
+            project=project, kind=kind, round_number=round_number, prompts=completions_by_prompt
+        )
         tasks = _make(
+            [one for one in groups if frozenset(each.pk for each in one[1]) not in there],
             project=project,
-            kind=Task.Kind.RANK,
-            prompts=fresh,
+            kind=kind,
             guideline_version=version,
             priority=priority,
             wanted=wanted or project.overlap,
@@ -121,17 +165,40 @@ def add_rank_tasks(
             selection_policy=selection_policy,
             propensity=propensity,
         )
-        Candidate.objects.bulk_create(
-            [
-                Candidate(task=task, completion=completion, position=position)
-                for task in tasks
-                for position, completion in enumerate(fresh[task.prompt])
-            ],
-            batch_size=BATCH,
-        )
         if tasks:
-            live.announce(project=project, event="tasks", count=len(tasks))
-    return len(tasks)
+            live.announce(project=project, event="tasks", count=tasks)
+    return tasks
+
+
+def make_tasks(*, project: Project, kind: str, prompts: Collection[int] | None = None) -> int:
+    """Ask for ``kind`` about every answer that no task of that kind shows yet; return how many tasks are new.
+
+    A prompt's answers, in the order they came in, are spread evenly over as few tasks as can hold them; what
+    is left over for less than a whole task waits for further answers. Held-out prompts are asked about too:
+    their labels judge.
+
+    Args:
+        prompts: their ids; by default all of the project's.
+
+    Raises:
+        WorkError: a kind that shows no completions, a prompt that is not the project's, or the project's
+            guideline is not published.
+    """
+    _takes(kind)
+    chosen = None if prompts is None else sorted(set(prompts))
+    chunks = [None] if chosen is None else [chosen[at : at + BATCH] for at in range(0, len(chosen), BATCH)]
+    made = 0
+    with transaction.atomic():
+        version = _lock_and_version(project)
+        same = {"kind": kind, "guideline_version": version, "wanted": project.overlap}
+        for chunk in chunks:
+            waiting = _groups(project=project, kind=kind, prompts=chunk)
+            while groups := list(islice(waiting, BATCH)):
+                # All that there is was chosen.
+                made += _make(groups, project=project, selection_policy="all", propensity=1.0, **same)
+        if made:
+            live.announce(project=project, event="tasks", count=made)
+    return made
 
 
 def add_demonstrate_tasks(
@@ -167,9 +234,9 @@ def add_demonstrate_tasks(
             ).values_list("prompt_id", flat=True)
         )
         tasks = _make(
+            [(prompt, []) for prompt in asked if prompt.pk not in there],
             project=project,
             kind=Task.Kind.DEMONSTRATE,
-            prompts=[prompt for prompt in asked if prompt.pk not in there],
             guideline_version=version,
             priority=priority,
             wanted=wanted or project.overlap,
@@ -178,13 +245,58 @@ def add_demonstrate_tasks(
             propensity=propensity,
         )
         if tasks:
-            live.announce(project=project, event="tasks", count=len(tasks))
+            live.announce(project=project, event="tasks", count=tasks)
+    return tasks
+
+
+def _takes(kind: str) -> tuple[int, int]:
+    if kind not in TAKES:
+        raise WorkError("kind", f"Must be one of {', '.join(TAKES)}, which show answers.")
+    return TAKES[Task.Kind(kind)]
+
+
+def _make(groups: Sequence[Group], **same: Any) -> int:
+    """Make one task of each prompt with its candidates, alike in everything else; return how many."""
+    tasks = Task.objects.bulk_create([Task(prompt=prompt, **same) for prompt, _ in groups], batch_size=BATCH)
+    Candidate.objects.bulk_create(
+        [
+            Candidate(task=task, completion=completion, position=position)
+            for task, (_, completions) in zip(tasks, groups, strict=True)
+            for position, completion in enumerate(completions)
+        ],
+        batch_size=BATCH,
+    )
     return len(tasks)
 
 
-def _make(*, prompts: Iterable[Prompt], **same: Any) -> list[Task]:
-    """One task for each prompt, alike in everything else."""
-    return Task.objects.bulk_create([Task(prompt=prompt, **same) for prompt in prompts], batch_size=BATCH)
+def _groups(*, project: Project, kind: str, prompts: Sequence[int] | None) -> Iterator[Group]:
+    """What each new task of `make_tasks` shows, a prompt after the other."""
+    if prompts is not None:
+        there = Prompt.objects.filter(project=project, pk__in=prompts).values_list("pk", flat=True)
+        if unknown := set(prompts) - set(there):
+            raise WorkError("prompts", f"{project.slug} has no prompt {min(unknown)}.")
+    shown = Candidate.objects.filter(
+        task__project=project,
+        task__kind=kind,
+        task__prompt=OuterRef("prompt"),
+        completion__text_hash=OuterRef("text_hash"),
+    )
+    waiting = Completion.objects.filter(~Exists(shown), prompt__project=project)
+    if prompts is not None:
+        waiting = waiting.filter(prompt__in=prompts)
+    ordered = waiting.select_related("prompt").defer("text", "prompt__messages").order_by("prompt", "pk")
+    for prompt, completions in groupby(ordered.iterator(BATCH), key=attrgetter("prompt")):
+        for some in _spread(_distinct(prompt, list(completions)), *TAKES[Task.Kind(kind)]):
+            yield prompt, some
+
+
+def _spread(completions: list[Completion], least: int, most: int) -> Iterator[list[Completion]]:
+    """Cut a list into as few parts as fit, alike in length: ten for rankings of nine are two of five."""
+    parts = math.ceil(len(completions) / most)
+    for part in range(parts):
+        some = completions[len(completions) * part // parts : len(completions) * (part + 1) // parts]
+        if len(some) >= least:
+            yield some
 
 
 def _lock_and_version(project: Project) -> GuidelineVersion:
@@ -206,14 +318,14 @@ def _distinct(prompt: Prompt, completions: Sequence[Completion]) -> list[Complet
     return list(first.values())
 
 
-def _ranked_together(
-    *, project: Project, round_number: int | None, prompts: Iterable[Prompt]
+def _shown_together(
+    *, project: Project, kind: str, round_number: int | None, prompts: Iterable[Prompt]
 ) -> set[frozenset[int]]:
-    """The sets of completions that tasks of this round already hold."""
+    """The sets of completions that tasks of this kind and round already hold."""
     sets: dict[int, set[int]] = {}
     pairs = Candidate.objects.filter(
         task__project=project,
-        task__kind=Task.Kind.RANK,
+        task__kind=kind,
         task__round_number=round_number,
         task__prompt__in=list(prompts),
     ).values_list("task_id", "completion_id")

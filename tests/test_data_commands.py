@@ -71,8 +71,50 @@ def test_import_dry_run(project, file, capsys):
 
 def test_import_with_writing_tasks(project, file, capsys):
     call_command("import_prompts", "--tasks", "--split", "0.5", project=project.slug, file=file)
-    assert "2 writing tasks wait" in capsys.readouterr().out
+    assert "2 new tasks wait" in capsys.readouterr().out
     assert Task.objects.open().count() == 2
+
+
+def test_import_of_answers_from_two_files(project, tmp_path, capsys):
+    for model, answer in (("small", "Because."), ("large", "For fun.")):
+        path = tmp_path / f"{model}.jsonl"
+        path.write_text(json.dumps({"prompt": "Why?", "response": answer}))
+        arguments = [
+            "--project",
+            project.slug,
+            "--file",
+            str(path),
+            "--kind",
+            "completions",
+            "--model",
+            model,
+        ]
+        call_command("import_prompts", *arguments, "--columns", "response=completion")
+        assert "1 completions stored" in capsys.readouterr().out
+    call_command("make_tasks", project=project.slug, kind="rank")
+    assert capsys.readouterr().out == "1 new rank tasks wait for labelers.\n"
+    told = Task.objects.get().candidates.values_list("completion__text", "completion__sampling")
+    assert list(told) == [("Because.", {"model": "small"}), ("For fun.", {"model": "large"})]
+
+
+def test_import_of_answers_with_tasks(project, tmp_path, capsys):
+    path = tmp_path / "rows.csv"
+    path.write_text('prompt,completions,models\nWhy?,"[""a"", ""b""]","[""x"", null]"\n')
+    arguments = ["--project", project.slug, "--file", str(path), "--kind", "completions"]
+    call_command("import_prompts", "--dry-run", "--tasks", "rank", *arguments)
+    assert capsys.readouterr().out.splitlines() == [
+        "2 completions could be stored (dry run), 0 rows refused."
+    ]
+    call_command("import_prompts", "--json", "--tasks", "compare", *arguments)
+    assert said(capsys)["tasks"] == Task.objects.filter(kind="compare").count() == 1
+
+
+def test_make_tasks_refused(project, file):
+    call_command("import_prompts", project=project.slug, file=file)
+    assert "has no prompt 0" in refused("make_tasks", project=project.slug, kind="rank", prompts=[0])
+    assert "can be given to rank" in refused(
+        "import_prompts", project=project.slug, file=file, kind="completions", tasks="demonstrate"
+    )
 
 
 def test_import_by_other_names(project, tmp_path):
@@ -153,7 +195,7 @@ def test_export_refused(frozen, project, tmp_path):
     assert "Freeze one first" in refused("export", project=new_project().slug)
 
 
-@pytest.mark.parametrize("name", ["import_prompts", "freeze", "export", "demo_project"])
+@pytest.mark.parametrize("name", ["import_prompts", "make_tasks", "freeze", "export", "demo_project"])
 def test_help_needs_no_library(name):
     code = (
         "import os, sys; os.environ['DJANGO_SETTINGS_MODULE'] = 'deploy.settings'\n"

@@ -1,4 +1,4 @@
-"""Prompts and demonstrations coming in: what is taken, what is refused and why, and nothing by halves."""
+"""Prompts, demonstrations and completions coming in: what is taken, what is refused and why."""
 
 import io
 import json
@@ -8,11 +8,12 @@ from threading import Barrier
 
 import pytest
 from django.db import connection
+from django.db.models import Count
 from django.test.utils import CaptureQueriesContext
 from scenes import new_labeler, new_project, new_task
 
-from labeling import dataset, intake, queue, rowfiles
-from labeling.models import Annotation, Import, Labeler, Prompt, Task
+from labeling import dataset, intake, queue, rowfiles, work
+from labeling.models import Annotation, Completion, Import, Labeler, Prompt, Task
 
 pytestmark = pytest.mark.django_db
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -32,6 +33,10 @@ def prompts(project, *rows, **options):
 
 def demonstrations(project, *rows, **options):
     return intake.import_demonstrations(project=project, rows=rows, source="here", **options)
+
+
+def completions(project, *rows, **options):
+    return intake.import_completions(project=project, rows=rows, source="here", **options)
 
 
 def jsonl(text, name="rows.jsonl", **options):
@@ -379,11 +384,213 @@ def test_self_instruct(project):
     assert Prompt.objects.earliest("pk").metadata["motivation_app"] == "Grammarly"
 
 
-def test_trees_are_no_prompts(project):
+def test_completions(project):
+    batch = completions(
+        project,
+        {"prompt": "a", "completions": ["one", "two", "one"], "models": ["x", None, "y"], "topic": "kites"},
+        {"messages": [USER], "completions": [[ANSWER], "two"]},
+        {"prompt": "a", "completion": "three", "model": "z"},
+        {"prompt": "a", "completion": "four"},
+        {"prompt": "a", "completions": ["two", "one"]},
+        model="w",
+    )
+    assert (batch.accepted, reasons(batch)) == (6, [(5, "completions")])
+    assert (Prompt.objects.count(), batch.prompts.count()) == (2, 2)
+    assert Prompt.objects.earliest("pk").metadata == {"topic": "kites"}
+    kept = Completion.objects.filter(prompt__messages__0__content="a").order_by("pk")
+    assert [(each.text, each.sampling, each.checkpoint) for each in kept] == [
+        ("one", {"model": "x"}, None),
+        ("two", {"model": "w"}, None),
+        ("three", {"model": "z"}, None),
+        ("four", {"model": "w"}, None),
+    ]
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        ({}, "completion"),
+        ({"completions": []}, "completions"),
+        ({"completions": "one"}, "completions"),
+        ({"completions": ["x"] * 101}, "completions"),
+        ({"completions": ["one", " "]}, "completions[1]"),
+        ({"completions": ["one", 7]}, "completions[1]"),
+        ({"completions": ["a\x00"]}, "completions[0]"),
+        ({"completions": ["one"], "models": []}, "models"),
+        ({"completions": ["one"], "models": "gpt"}, "models"),
+        ({"completions": ["one"], "models": [7]}, "models"),
+        ({"completions": ["one"], "models": ["m" * 201]}, "models"),
+        ({"completion": "one", "model": "m\x00"}, "models"),
+        ({"completion": ""}, "completion"),
+        ({"prompt": "", "completion": "one"}, "prompt"),
+        ({"prompt": [USER, ANSWER], "completion": "one"}, "prompt"),
+        ({"completion": "one", "split": "heldout"}, "split"),
+    ],
+)
+def test_completions_refused(project, row, field):
+    batch = completions(project, {"prompt": "a", "completion": "good"}, {"prompt": "a"} | row)
+    assert (batch.accepted, reasons(batch)) == (1, [(2, field)])
+    assert Completion.objects.get().text == "good"
+
+
+def test_prompt_gains_answers_and_keeps_its_split(project):
+    prompts(project, {"prompt": "a", "split": "heldout"})
+    batch = completions(project, {"prompt": "a", "completions": ["one", "two"]})
+    again = completions(project, {"prompt": "a", "completions": ["one", "two"]})
+    assert (batch.accepted, again.accepted, reasons(again)) == (2, 0, [(1, "completions")])
+    assert Prompt.objects.get().split == "heldout"
+
+
+def test_completions_with_tasks(project):
+    rows = [{"prompt": "a", "completions": ["one", "two"]}, {"prompt": "b", "completions": ["three"]}]
+    made = [completions(project, *rows, tasks="rank").tasks_made]
+    made += [completions(project, {"prompt": "b", "completions": ["four"]}, tasks="rank").tasks_made]
+    made += [completions(project, {"prompt": "b", "completions": ["five"]}, tasks="edit").tasks_made]
+    # The prompt's other answers are asked about as well; those of other prompts are not.
+    assert made == [1, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind"),
+    [("import_prompts", "rank"), ("import_completions", "demonstrate"), ("import_completions", "x")],
+)
+def test_tasks_refused(project, verb, kind):
+    rows = [{"prompt": "a", "completion": "b"}]
+    with pytest.raises(intake.IntakeError) as caught:
+        getattr(intake, verb)(project=project, rows=rows, source="here", tasks=kind)
+    assert caught.value.field == "tasks"
+    assert not Import.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("verb", "kind"), [("import_prompts", "demonstrate"), ("import_completions", "rank")]
+)
+def test_tasks_and_their_import_are_one(verb, kind, monkeypatch):
+    project = new_project()
+
+    def broken(*args, **kwargs):
+        raise OSError("the database went away")
+
+    monkeypatch.setattr(work.live, "announce", broken)
+    rows = [{"prompt": "a"} | ({"completions": ["b", "c"]} if kind == "rank" else {})]
+    with pytest.raises(OSError):
+        getattr(intake, verb)(project=project, rows=rows, source="here", tasks=kind)
+    for kept in (Import, Prompt, Completion, Task):
+        assert not kept.objects.exists()
+
+
+def test_completions_are_stored_in_bulk(project):
+    counts = []
+    for name, number in (("few", 2), ("many", 200)):
+        with CaptureQueriesContext(connection) as queries:
+            rows = ({"prompt": f"{name} {at}", "completions": ["x", "y"]} for at in range(number))
+            completions(project, *rows, tasks="rank")
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
+
+
+def a_tree(**root):
+    """A prompt with two answers, one by a model and one by a person; a further turn below that one."""
+    further = {
+        "role": "prompter",
+        "text": "And then?",
+        "replies": [{"role": "assistant", "text": "The end."}],
+    }
+    told = {"role": "assistant", "text": "Once.", "lang": "en", "replies": [further]}
+    model = {"role": "assistant", "text": "Beep.", "synthetic": True, "model_name": "chip", "replies": []}
+    gone = {"role": "assistant", "text": "Spam.", "deleted": True, "replies": [further]}
+    failed = {"role": "assistant", "text": "Rude.", "review_result": False, "replies": []}
+    asked = {
+        "role": "prompter",
+        "text": "Tell a story.",
+        "lang": "en",
+        "replies": [told, model, gone, failed],
+    }
+    return {"message_tree_id": "t1", "prompt": asked | root}
+
+
+def test_tree_as_prompts(project):
+    assert prompts(project, a_tree()).accepted == 2
+    first, second = Prompt.objects.order_by("pk")
+    assert (first.messages, first.language) == ([USER], "en")
+    assert [message["content"] for message in second.messages] == ["Tell a story.", "Once.", "And then?"]
+    assert first.metadata["message_tree_id"] == "t1"
+
+
+def test_tree_as_completions(project):
+    batch = completions(project, a_tree(), tasks="rank")
+    assert (batch.accepted, batch.refused, batch.tasks_made) == (3, [], 1)
+    shown = Completion.objects.filter(candidates__task=Task.objects.get()).order_by("candidates__position")
+    assert [(each.text, each.sampling) for each in shown] == [("Once.", {}), ("Beep.", {"model": "chip"})]
+
+
+def test_tree_as_demonstrations(project):
+    batch = demonstrations(project, a_tree())
+    assert (batch.accepted, batch.refused) == (2, [])
+    assert [label.answer["text"] for label in Annotation.objects.order_by("pk")] == ["Once.", "The end."]
+
+
+def test_threads_of_a_tree_are_held_out_together(project):
+    rows = [a_tree(text=f"Tell story {at}.") for at in range(60)]
+    completions(project, *rows, split=0.5)
+    sides = {}
+    for prompt in Prompt.objects.all():
+        sides.setdefault(prompt.messages[0]["content"], set()).add(prompt.split)
+    assert {len(side) for side in sides.values()} == {1}
+    assert Prompt.objects.filter(split="heldout").count() > 20
+
+
+@pytest.mark.parametrize(
+    ("root", "field"),
+    [
+        ({"replies": []}, "prompt"),
+        ({"replies": "none"}, "prompt"),
+        ({"replies": [None, 7, []]}, "prompt"),
+        ({"deleted": True}, "prompt"),
+        ({"role": ["prompter"]}, "messages[0].role"),
+        ({"text": None}, "messages[0].content"),
+        ({"text": ""}, "messages[0].content"),
+        ({"replies": [{"role": "assistant", "text": None}]}, "completions[0]"),
+        ({"lang": 7, "replies": [{"role": "assistant", "text": "a"}]}, "language"),
+    ],
+)
+def test_broken_tree(project, root, field):
+    batch = completions(project, {"prompt": "a", "completion": "b"}, a_tree(**root))
+    assert set(reasons(batch)) == {(2, field)}
+
+
+def test_deep_tree(project):
+    """Deeper than Python's own stack; threads that grew too long are refused one by one."""
+    message = {"role": "prompter", "text": "x" * 1000}
+    for at in range(2000):
+        message = {"role": ("assistant", "prompter")[at % 2], "text": "x" * 1000, "replies": [message]}
+    batch = prompts(project, {"message_tree_id": "t", "prompt": message})
+    assert (batch.accepted, len(batch.refused)) == (131, 870)
+    assert set(reasons(batch)) == {(1, "messages")}
+
+
+def test_open_assistant(project):
+    """100 trees: every reply in English is in, and every set of siblings is one ranking."""
     with shared("oasst-sample/en_100_tree.jsonl") as file:
-        batch = intake.import_prompts(project=project, rows=intake.read_rows(file, file.name), source="oasst")
-    assert (batch.accepted, len(batch.refused)) == (0, 100)
-    assert {refusal["field"] for refusal in batch.refused} == {"prompt"}
+        rows = intake.read_rows(file, file.name)
+        batch = intake.import_completions(project=project, rows=rows, source="oasst", tasks="rank")
+    assert batch.refused == []
+    assert (batch.accepted, Prompt.objects.count(), batch.tasks_made) == (687, 254, 214)
+
+
+def test_eight_models(project):
+    """Self-instruct's eight files join on the prompt; what two models say in the same words is one answer."""
+    shared("self-instruct/predictions/davinci.jsonl").close()
+    names = {"response": "completion"}
+    for path in sorted((DATA / "self-instruct/predictions").glob("*.jsonl")):
+        with path.open("rb") as file:
+            rows = intake.read_rows(file, path.name, columns=names)
+            intake.import_completions(project=project, rows=rows, source=path.name, model=path.stem)
+    assert work.make_tasks(project=project, kind="rank") == 252
+    sizes = Task.objects.annotate(k=Count("candidates")).values_list("k", flat=True)
+    assert {k: list(sizes).count(k) for k in (8, 7)} == {8: 122, 7: 86}
 
 
 def test_new_task_after_an_import_has_its_turn(project):

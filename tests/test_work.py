@@ -157,6 +157,110 @@ def test_writing_tasks_are_made_once(project):
     assert work.add_demonstrate_tasks(project=project, prompts=prompts, round_number=2) == 2
 
 
+def imported(prompt, *texts):
+    return [
+        Completion.objects.create(prompt=prompt, text=text, text_hash=text_hash(text), index=at)
+        for at, text in enumerate(texts)
+    ]
+
+
+def shown(**about):
+    """What each task shows, oldest first."""
+    tasks = Task.objects.filter(**about).order_by("pk")
+    return ["".join(each.completion.text for each in task.candidates.all()) for task in tasks]
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts", "tasks"),
+    [
+        ("rank", "abca", ["abc"]),
+        ("rank", "a", []),
+        ("compare", "ba", ["ba"]),
+        ("rate", "a", ["a"]),
+        ("rate", "abc", ["abc"]),
+        ("edit", "abc", ["a", "b", "c"]),
+    ],
+)
+def test_tasks_of_every_kind_are_made_once(project, checkpoint, kind, texts, tasks):
+    kept = work.add_completions(
+        checkpoint=checkpoint, sampling={}, sampled=sampled(prompt_of(project), *texts)
+    )
+    made = [
+        work.add_tasks(project=project, kind=kind, completions_by_prompt=kept, round_number=number)
+        for number in (1, 1, 2)
+    ]
+    assert made == [len(tasks), 0, len(tasks)]
+    assert shown(kind=kind, round_number=1) == tasks
+
+
+def test_one_kind_does_not_stand_in_for_another(project):
+    answers = {(prompt := prompt_of(project)): imported(prompt, "a", "b")}
+    for kind in ("rank", "compare", "rate"):
+        assert work.add_tasks(project=project, kind=kind, completions_by_prompt=answers) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "texts", "field"),
+    [
+        ("compare", "abc", "completions_by_prompt"),
+        ("rank", "abcdefghij", "completions_by_prompt"),
+        ("demonstrate", "ab", "kind"),
+        ("judge", "ab", "kind"),
+    ],
+)
+def test_tasks_refused(project, kind, texts, field):
+    answers = {(prompt := prompt_of(project)): imported(prompt, *texts)}
+    with pytest.raises(work.WorkError) as caught:
+        work.add_tasks(project=project, kind=kind, completions_by_prompt=answers)
+    assert caught.value.field == field
+    assert not Task.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "tasks"),
+    [
+        ("rank", ["abcdefgh", "abcde", "fghij", "ab"]),
+        ("compare", ["ab", "cd", "ef", "gh", "ab", "cd", "ef", "gh", "ij", "ab"]),
+        ("rate", ["abcdefgh", "abcde", "fghij", "ab", "a"]),
+        ("edit", [*"abcdefgh", *"abcdefghij", *"ab", "a"]),
+    ],
+)
+def test_every_answer_is_asked_about_once(project, kind, tasks):
+    for texts in ("abcdefgh", "abcdefghij", "ab", "a"):
+        imported(prompt_of(project, texts), *texts)
+    assert work.make_tasks(project=project, kind=kind) == len(tasks)
+    assert shown(kind=kind) == tasks
+    assert work.make_tasks(project=project, kind=kind) == 0
+    assert set(Task.objects.values_list("selection_policy", "propensity")) == {("all", 1.0)}
+
+
+def test_answers_that_come_later_are_asked_about_among_themselves(project, checkpoint):
+    imported(prompt := prompt_of(project), "a", "b")
+    work.make_tasks(project=project, kind="rank")
+    imported(prompt, "c")
+    assert work.make_tasks(project=project, kind="rank") == 0
+    # The checkpoint says what is ranked already: the same words are one answer.
+    work.add_completions(checkpoint=checkpoint, sampling={}, sampled=sampled(prompt, "a", "d"))
+    assert work.make_tasks(project=project, kind="rank") == 1
+    assert shown() == ["ab", "cd"]
+
+
+def test_tasks_of_chosen_prompts(project, monkeypatch):
+    monkeypatch.setattr(work, "BATCH", 2)
+    prompts = [prompt_of(project, str(at)) for at in range(5)]
+    for prompt in prompts:
+        imported(prompt, "a", "b")
+    chosen = [prompt.pk for prompt in prompts[:3]]
+    assert work.make_tasks(project=project, kind="compare", prompts=chosen) == 3
+    assert work.make_tasks(project=project, kind="compare", prompts=[]) == 0
+    other = projects.create_project(slug="other", name="O", guideline_title="G", guideline_body="B")
+    with pytest.raises(work.WorkError) as caught:
+        work.make_tasks(project=other, kind="compare", prompts=chosen)
+    assert caught.value.field == "prompts"
+    assert work.make_tasks(project=other, kind="compare") == 0
+    assert work.make_tasks(project=project, kind="compare") == 2
+
+
 def test_text_hash():
     assert text_hash("a") == "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
     message = {"role": "user", "content": "é"}

@@ -10,6 +10,13 @@ from rest_framework import serializers
 from labeling.models import Dataset, Labeler, Membership, Split, Task
 
 LONGEST_ACTIVITY = 24 * 3600
+ANSWERS = """By the kind of task, each with a "comment" where there is one:
+
+- demonstrate, edit: `{"text": "…"}`
+- rank: `{"tiers": [[candidate id, …], …], "all_bad"?: true}`
+- compare: `{"preferred": candidate id or null, "strength": "much", "better", "slightly" or "tie", "both_bad"?: true}`
+- rate: `{"ratings": {"<candidate id>": {"<key>": value}}, "prompt": {"<key>": value}, "tiers"?: …}`
+"""
 
 
 class Form(serializers.Serializer[Any]):
@@ -36,10 +43,10 @@ class UncheckedField(serializers.JSONField):
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
 class AnswerField(UncheckedField):
-    """``{"tiers": [[candidate id, …], …]}`` or ``{"text": …}``; `labeling.answers` checks what is in it."""
+    """An answer in the form of the task's kind; `labeling.answers` says what that is and checks it."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, help_text='{"tiers": [[candidate id, …], …]} or {"text": "…"}')
+        super().__init__(**options, help_text=ANSWERS)
 
 
 class ActiveSecondsField(serializers.FloatField):
@@ -104,6 +111,28 @@ class ImportQueryForm(serializers.Serializer[Any]):
     split = serializers.CharField(
         default=Split.TRAIN.value, help_text="train, heldout, or the share to hold out, as 0.1"
     )
+    tasks = serializers.CharField(
+        required=False, help_text="ask people too: demonstrate, or of completions rank, compare, rate, edit"
+    )
+
+
+class CompletionsQueryForm(ImportQueryForm):
+    model = serializers.CharField(
+        max_length=200, required=False, help_text="who gave the answers of rows that name nobody"
+    )
+
+
+class TasksForm(Form):
+    kind = serializers.CharField(help_text="rank, compare, rate or edit")
+    prompts = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
+        required=False,
+        help_text="their ids; all of the project's unless given",
+    )
+
+
+class TasksMadeForm(Rest):
+    made = serializers.IntegerField()
 
 
 class FreezeForm(Form):
@@ -119,11 +148,31 @@ class ExportQueryForm(serializers.Serializer[Any]):
 class MessageForm(Rest):
     role = serializers.ChoiceField(choices=["system", "user", "assistant"])
     content = serializers.CharField()
+    html = serializers.CharField(help_text="the content as it is to be read, sanitised")
 
 
 class CandidateForm(Rest):
     id = serializers.IntegerField()
     text = serializers.CharField()
+    html = serializers.CharField(help_text="the text as it is to be read, sanitised")
+
+
+class CriterionForm(Rest):
+    # "label" and "required" are words of the framework's.
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        of_a_scale = "scales only"
+        return {
+            "key": serializers.CharField(help_text="names it in answers"),
+            "label": serializers.CharField(),
+            "help": serializers.CharField(required=False),
+            "scope": serializers.ChoiceField(choices=["completion", "prompt"]),
+            "type": serializers.ChoiceField(choices=["scale", "flag"]),
+            "required": serializers.BooleanField(),
+            "min": serializers.IntegerField(required=False, help_text=of_a_scale),
+            "max": serializers.IntegerField(required=False, help_text=of_a_scale),
+            "low": serializers.CharField(required=False, help_text="words for the least; scales only"),
+            "high": serializers.CharField(required=False, help_text="words for the most; scales only"),
+        }
 
 
 class VersionForm(Rest):
@@ -145,6 +194,8 @@ class TaskForm(Rest):
     candidates = CandidateForm(
         many=True, help_text="in the order for this labeler; empty for a demonstration"
     )
+    criteria = CriterionForm(many=True, help_text="of the guideline version, for a rating")
+    partial = serializers.BooleanField(help_text="whether a ranking may leave candidates out")
     guideline_version = VersionForm()
     draft = StoredDraftForm(allow_null=True)
     expires_at = serializers.DateTimeField()
@@ -243,6 +294,7 @@ class ImportedForm(Rest):
         return {
             "import": serializers.IntegerField(),
             "accepted": serializers.IntegerField(),
+            "tasks": serializers.IntegerField(help_text="made along with the import"),
             "refused": RefusalForm(many=True),
         }
 

@@ -13,7 +13,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import intake
+from labeling import intake, work
 from labeling.api import OrjsonParser, forms
 from labeling.api.doors import Door
 from labeling.models import Annotation, Import, Membership, Project, Task
@@ -104,16 +104,16 @@ class Prompts(Door):
         """Take in prompts: `{"rows": […]}`, or a body of JSONL or CSV. Refused rows are listed with why."""
         return self.take_in(slug, intake.import_prompts)
 
-    def take_in(self, slug: str, verb: Callable[..., Import]) -> Response:
+    def take_in(self, slug: str, verb: Callable[..., Import], form: Any = forms.ImportQueryForm) -> Response:
         project = self.manager(slug).project
-        asked = self.query(forms.ImportQueryForm)
+        asked = self.query(form)
         if int(self.request.META.get("CONTENT_LENGTH") or 0) > MOST_BYTES:
             raise TooLarge(f"An import by the API has {MOST_BYTES:,} bytes at most. Send it in parts.")
         sent = self.request.data
         rows = sent if isinstance(sent, Iterator | list) else self.read(forms.RowsForm)["rows"]
         batch = verb(project=project, rows=rows, user=self.user, **asked)
-        body = {"import": batch.pk, "accepted": batch.accepted, "refused": batch.refused}
-        return Response(body, status=201)
+        body = {"import": batch.pk, "accepted": batch.accepted, "tasks": batch.tasks_made}
+        return Response({**body, "refused": batch.refused}, status=201)
 
 
 class Demonstrations(Prompts):
@@ -126,3 +126,26 @@ class Demonstrations(Prompts):
     def post(self, request: Request, slug: str) -> Response:
         """Take in demonstrations, in the forms of `prompts/`; each becomes a label by an import."""
         return self.take_in(slug, intake.import_demonstrations)
+
+
+class Completions(Prompts):
+    @extend_schema(
+        operation_id="import_completions",
+        parameters=[forms.CompletionsQueryForm],
+        request={"application/json": forms.RowsForm, "application/jsonl": str, "text/csv": str},
+        responses={201: forms.ImportedForm},
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Take in answers given elsewhere: rows `{"prompt", "completions": [text, …], "models"?: [name, …]}`.
+
+        Also Open-Assistant's trees. With `?tasks=rank` (compare, rate, edit) people are asked about them.
+        """
+        return self.take_in(slug, intake.import_completions, forms.CompletionsQueryForm)
+
+
+class Tasks(Door):
+    @extend_schema(operation_id="make_tasks", request=forms.TasksForm, responses={201: forms.TasksMadeForm})
+    def post(self, request: Request, slug: str) -> Response:
+        """Ask people about every answer that no task of this kind shows yet."""
+        project = self.manager(slug).project
+        return Response({"made": work.make_tasks(project=project, **self.read(forms.TasksForm))}, status=201)

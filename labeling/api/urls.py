@@ -10,6 +10,8 @@ urlpatterns = [
     path("projects/<slug:slug>/members/", projects.Members.as_view()),
     path("projects/<slug:slug>/prompts/", projects.Prompts.as_view()),
     path("projects/<slug:slug>/demonstrations/", projects.Demonstrations.as_view()),
+    path("projects/<slug:slug>/completions/", projects.Completions.as_view()),
+    path("projects/<slug:slug>/tasks/", projects.Tasks.as_view()),
     path("projects/<slug:slug>/next/", work.Next.as_view()),
     path("projects/<slug:slug>/annotations/", work.Annotations.as_view()),
     path("projects/<slug:slug>/datasets/", datasets.Datasets.as_view()),

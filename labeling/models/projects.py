@@ -120,6 +120,9 @@ class Import(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    tasks_made = 0
+    """Set on what an import returns: the tasks that were made along with it."""
+
     class Meta:
         ordering = ["-id"]
 

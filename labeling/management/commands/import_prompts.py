@@ -1,23 +1,29 @@
-"""Take prompts or demonstrations in from a JSONL or CSV file."""
+"""Take prompts, demonstrations or completions in from a JSONL or CSV file."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
 from labeling import command_line, intake, work
-from labeling.models import Import, Project, Prompt, Split
+from labeling.models import Import, Split, Task
 
 LISTED = 20
-VERBS = {"prompts": intake.import_prompts, "demonstrations": intake.import_demonstrations}
+VERBS: dict[str, Callable[..., Import]] = {
+    "prompts": intake.import_prompts,
+    "demonstrations": intake.import_demonstrations,
+    "completions": intake.import_completions,
+}
 
 
 class Command(command_line.Command):
     help = (
-        "Take prompts or demonstrations in from a JSONL or CSV file; refused rows are listed with the reason."
+        "Take prompts, demonstrations or models' answers (completions) in from a file: JSONL, CSV, or "
+        "Open-Assistant's trees. Refused rows are listed with the reason."
     )
     mistakes = (intake.IntakeError, work.WorkError)
 
@@ -39,14 +45,21 @@ class Command(command_line.Command):
             metavar="THEIRS=OURS",
             help="fields by other names, such as question=prompt answer=completion",
         )
+        parser.add_argument("--model", default="", help="who gave the completions of rows that name nobody")
         parser.add_argument("--synthetic", action="store_true", help="the rows were made by a program")
         parser.add_argument(
-            "--tasks", action="store_true", help="ask labelers to write an answer to each prompt"
+            "--tasks",
+            nargs="?",
+            const=Task.Kind.DEMONSTRATE.value,
+            choices=Task.Kind.values,
+            help="ask labelers too: to write an answer to each prompt (the bare option), or to rank, "
+            "compare, rate or edit the completions",
         )
         parser.add_argument("--dry-run", action="store_true", help="judge every row, store nothing")
 
     def perform(self, **options: Any) -> dict[str, Any]:
         project, path = command_line.find_project(options["project"]), Path(options["file"])
+        more = {"model": options["model"]} if options["kind"] == Import.Kind.COMPLETIONS else {}
         with path.open("rb") as file:
             rows = intake.read_rows(file, path.name, columns=dict(options["columns"]))
             batch = VERBS[options["kind"]](
@@ -55,18 +68,19 @@ class Command(command_line.Command):
                 source=path.name,
                 synthetic=options["synthetic"],
                 split=options["split"],
+                tasks=options["tasks"],
                 dry_run=options["dry_run"],
+                **more,
             )
         if not batch.accepted:
             first = batch.refused[0]
             raise CommandError(f"{path}: every row was refused; row {first['row']}: {_reason(first)}")
-        tasks = _add_tasks(project, batch) if options["tasks"] and not options["dry_run"] else 0
         return {
             "project": project.slug,
             "import": batch.pk,
             "kind": batch.kind,
             "accepted": batch.accepted,
-            "tasks": tasks,
+            "tasks": batch.tasks_made,
             "refused": batch.refused,
         }
 
@@ -77,13 +91,9 @@ class Command(command_line.Command):
         lines += [f"  row {row['row']}: {_reason(row)}" for row in refused[:LISTED]]
         if len(refused) > LISTED:
             lines.append(f"  … and {len(refused) - LISTED:,} more; --json lists them.")
-        if result["tasks"]:
-            lines.append(f"{result['tasks']:,} writing tasks wait for labelers.")
+        if result["tasks"] and result["import"]:
+            lines.append(f"{result['tasks']:,} new tasks wait for labelers.")
         return "\n".join(lines)
-
-
-def _add_tasks(project: Project, batch: Import) -> int:
-    return work.add_demonstrate_tasks(project=project, prompts=Prompt.objects.filter(batch=batch))
 
 
 def _reason(refusal: dict[str, Any]) -> str:
