@@ -385,7 +385,7 @@ def test_button_waits_for_labels(project: Project, owner: Client) -> None:
     label(project, 2)
     page = owner.get(f"/projects/{project.slug}/").content.decode()
     assert re.search(r'id="run-the-round" disabled', page)
-    assert "1 more ranking makes it due." in page
+    assert "1 more ranking to go." in page
     label(project, 1)
     page = owner.get(f"/projects/{project.slug}/").content.decode()
     assert not re.search(r'id="run-the-round" disabled', page)

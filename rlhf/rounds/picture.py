@@ -179,8 +179,8 @@ def missing(picture: Picture) -> str:
     """How many labels the round still wants, as a sentence."""
     n = max(picture.progress.target - picture.progress.labels, 0)
     if picture.gathering.kind == Round.Kind.PREFERENCES:
-        return ngettext("%(n)s more ranking makes it due.", "%(n)s more rankings make it due.", n) % {"n": n}
-    text = ngettext("%(n)s more demonstration makes it due.", "%(n)s more demonstrations make it due.", n)
+        return ngettext("%(n)s more ranking to go.", "%(n)s more rankings to go.", n) % {"n": n}
+    text = ngettext("%(n)s more demonstration to go.", "%(n)s more demonstrations to go.", n)
     return text % {"n": n}
 
 
@@ -251,7 +251,7 @@ def _of_labels(picture: Picture) -> Says:
     counted = _("%(labels)s of %(target)s labels for round %(n)s are in.") % values
     return Says(
         _("What limits the model now: labels."),
-        " ".join(filter(None, [counted, missing(picture), _agreed(picture.agreement)])),
+        " ".join(filter(None, [counted, _agreed(picture.agreement)])),
     )
 
 
