@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from deploy import postgres
+from deploy import postgres, release
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
@@ -226,7 +226,8 @@ SPECTACULAR_SETTINGS = {
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = USE_TZ = True
-STATIC_URL = "static/"
+# A file's address holds its release: it never changes under that name, and modules import by relative paths.
+STATIC_URL = f"static/{release.name(BASE_DIR)}/"
 STATICFILES_DIRS: list[Path | tuple[str, Path]] = [BASE_DIR / "deploy" / "static"]
 # Third-party front-end packages are installed by npm, never committed.
 if (uplot := BASE_DIR / "node_modules" / "uplot" / "dist").is_dir():
@@ -234,6 +235,7 @@ if (uplot := BASE_DIR / "node_modules" / "uplot" / "dist").is_dir():
 # Served straight from the source folders: no collectstatic between a newcomer and the first screen.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+WHITENOISE_IMMUTABLE_FILE_TEST = r"(?!)" if DEBUG else f"^/{STATIC_URL}"
 # A 2 MB answer is refused by name in `labeling.annotate`, not by a broken connection; imports stream.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 

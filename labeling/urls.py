@@ -8,6 +8,7 @@ app_name = "labeling"
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("sw.js", views.service_worker, name="service_worker"),
     path("projects/<slug:slug>/work/", views.work, name="work"),
     path("projects/<slug:slug>/work/<slug:kind>/", views.work, name="work"),
     path("projects/<slug:slug>/left/", views.left, name="left"),

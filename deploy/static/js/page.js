@@ -1,5 +1,5 @@
 /** What every page does: the theme switch, menus that close, and forgetting at sign-out. */
-import { gettext } from "./words.js";
+import { forgetOthers, signOut } from "./forget.js";
 
 const THEME = "tutelage:theme";
 
@@ -31,28 +31,6 @@ function chooseTheme(choice) {
   document.dispatchEvent(new CustomEvent("theme"));
 }
 
-/** Unsent work of this person, kept in this browser by the work page. */
-const keptKeys = (user) =>
-  Object.keys(localStorage).filter((key) => key.startsWith(`tutelage:${user}:`));
-
-function forget(event) {
-  const user = document.body.dataset.user;
-  if (!user) return;
-  let keys = [];
-  try {
-    keys = keptKeys(user);
-  } catch {
-    return;
-  }
-  const unsent = keys.some((key) => key.startsWith(`tutelage:${user}:outbox:`));
-  const question = gettext("Some of your work has not reached the server yet. Sign out and lose it?");
-  if (unsent && !confirm(question)) {
-    event.preventDefault();
-    return;
-  }
-  keys.forEach((key) => localStorage.removeItem(key));
-}
-
 document.addEventListener("click", (event) => {
   const choice = event.target.closest("[data-theme-choice]");
   if (choice) chooseTheme(choice.dataset.themeChoice);
@@ -81,7 +59,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.addEventListener("submit", (event) => {
-  if (event.target.matches("[data-sign-out]")) forget(event);
+  if (event.target.matches("[data-sign-out]")) signOut(event);
 });
 
 const UNITS = [
@@ -114,6 +92,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 dressTimes();
 paintSwitch();
+forgetOthers();
 
 // On a phone the bar is wider than the screen: the tab one is on must be seen in it.
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });

@@ -31,13 +31,18 @@ export class Draft extends EventTarget {
     this.takeUp();
   }
 
-  /** A text that this browser kept and the server has not got wins over the server's, unless both moved on. */
+  /**
+   * A text that this browser kept and the server has not got wins over the server's, unless both moved on. A
+   * task that was `held` here while the server is away is as old as its fetching, so the kept text is newer.
+   */
   takeUp() {
+    if (this.task.held) queueMicrotask(() => this.tell("kept"));
     const mine = this.kept.get(this.name);
+    if (this.task.held && mine?.version >= this.version) Object.assign(this, mine);
     if (!mine?.dirty) return;
     const theirs = { answer: this.answer, version: this.version };
     this.answer = mine.answer;
-    this.dirty = true;
+    this.dirty = this.safeHere = true;
     if (mine.version === this.version || theirs.answer === null) queueMicrotask(() => this.save());
     else queueMicrotask(() => this.turnStale(theirs));
   }
@@ -67,11 +72,14 @@ export class Draft extends EventTarget {
   }
 
   keepHere() {
+    if (this.forgotten) return;
     this.safeHere = this.kept.put(this.name, {
       answer: this.answer,
       version: this.version,
       dirty: this.dirty,
     });
+    // No room for a copy of what the server has: better none than an older one.
+    if (!this.safeHere && !this.dirty) this.kept.drop(this.name);
   }
 
   async save(options) {
@@ -93,8 +101,7 @@ export class Draft extends EventTarget {
       this.version = version;
       this.dirty = this.answer !== answer;
       this.retry.done();
-      if (this.dirty) this.keepHere();
-      else this.forget();
+      this.keepHere();
       this.tell("saved", { at: new Date(at) });
     } catch (problem) {
       this.failed(problem);
@@ -132,7 +139,7 @@ export class Draft extends EventTarget {
     } else {
       this.answer = answer;
       this.dirty = false;
-      this.forget();
+      this.keepHere();
       this.tell("saved", { at: new Date() });
     }
   }
@@ -146,7 +153,9 @@ export class Draft extends EventTarget {
     await this.sending;
   }
 
+  /** The task is done with; a save still on its way must not put the text back. */
   forget() {
+    this.forgotten = true;
     this.kept.drop(this.name);
   }
 

@@ -1,10 +1,11 @@
 /**
- * What this browser keeps for one person: drafts and the outbox. `page.js` clears it at sign-out.
+ * What this browser keeps for one person: drafts and the outbox. `forget.js` clears it at sign-out.
  * A full or closed storage never throws here; `put` says whether the copy was kept.
  */
 export class Kept {
   constructor(user) {
     this.prefix = `tutelage:${user}:`;
+    document.addEventListener("forget", () => (this.closed = true));
   }
 
   get(name) {
@@ -16,6 +17,7 @@ export class Kept {
   }
 
   put(name, value) {
+    if (this.closed) return false;
     try {
       localStorage.setItem(this.prefix + name, JSON.stringify(value));
       return true;

@@ -187,8 +187,24 @@ export class Panels {
     byId("toast").hidden = true;
   }
 
+  /** The way back in leads to this task; the words go once its text is saved again. */
   signedOut() {
-    this.notice(gettext("You are signed out. Sign in again in another tab; your text stays here and is saved then."));
+    const { draft } = this.work;
+    if (draft === this.signedOutDraft) return;
+    this.signedOutDraft = draft;
+    this.notice(gettext("You are signed out. Your text is kept here: sign in, and this task comes back with it."));
+    const way = document.createElement("a");
+    way.className = "btn small";
+    way.href = `/accounts/login/?next=${encodeURIComponent(location.pathname + location.search)}`;
+    way.textContent = gettext("Sign in");
+    document.querySelector("#notice p").append(" ", way);
+    const back = ({ detail }) => {
+      if (detail.state !== "saved") return;
+      draft.removeEventListener("state", back);
+      this.signedOutDraft = null;
+      this.notice(null);
+    };
+    draft.addEventListener("state", back);
   }
 
   /** A label that the server will not have: its words stay until the person opens or drops them. */

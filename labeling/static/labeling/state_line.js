@@ -6,6 +6,7 @@ export class StateLine {
     this.element = document.querySelector("[data-saved]");
     this.outbox = outbox;
     this.words = ["good", ""];
+    this.more = "";
     outbox.addEventListener("change", () => this.paint());
   }
 
@@ -29,6 +30,14 @@ export class StateLine {
     this.paint();
   }
 
+  /** What a reload while the server is away would find, for whoever asks with the pointer. */
+  sheltered(held) {
+    this.more = held
+      ? gettext("This page and the tasks in hand are kept in this browser: a reload works while the server is away.")
+      : gettext("This browser keeps your texts, but not this page: do not reload while the server is away.");
+    this.paint();
+  }
+
   paint() {
     const waiting = this.outbox.waiting.length;
     let [state, text] = this.words;
@@ -41,6 +50,6 @@ export class StateLine {
     }
     if (this.element.textContent !== text) this.element.textContent = text;
     if (this.element.dataset.state !== state) this.element.dataset.state = state;
-    this.element.title = text;
+    this.element.title = this.more ? `${text}\n${this.more}` : text;
   }
 }

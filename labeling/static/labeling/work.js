@@ -6,6 +6,7 @@ import { api } from "../js/api.js";
 import { duration, fill, gettext } from "../js/words.js";
 import { Draft } from "./draft.js";
 import { Effort } from "./effort.js";
+import { Held } from "./held.js";
 import { Kept } from "./kept.js";
 import { Keys } from "./keys.js";
 import { ELEMENTS } from "./kinds.js";
@@ -25,6 +26,8 @@ class Work {
     this.kept = new Kept(document.body.dataset.user);
     this.outbox = new Outbox({ kept: this.kept });
     this.line = new StateLine(this.outbox);
+    this.held = new Held({ user: document.body.dataset.user, project: this.project, kinds: this.kinds });
+    this.held.keepPage().then((held) => this.line.sheltered(held));
     this.keys = new Keys({ key: (name) => this.key(name), submit: () => this.submit() });
     this.panels = new Panels(this);
     this.again = new Retry(() => this.load({ quietly: true }));
@@ -80,26 +83,49 @@ class Work {
 
   /** Fetch a task and show it; where none waits or the server is away, say so and go on trying `quietly`. */
   async load({ quietly = false } = {}) {
-    if (this.view || this.loading) return;
+    if ((this.view && !this.task.held) || this.loading) return;
     this.loading = true;
     if (!quietly) this.panels.stage("loading");
     try {
       await this.outbox.drain();
       const task = await api.post(`/api/projects/${this.project}/next/`, { kinds: this.kinds });
       this.again.done();
-      if (this.view) this.keepAhead(task);
+      if (this.view) this.reached(task);
       else if (task && this.outbox.waiting.some((item) => item.task.lease === task.lease)) this.again.later();
       else if (task) this.show(task);
       else this.nothing();
     } catch (problem) {
-      if (!this.view) {
-        this.panels.stage("away", problem);
-        this.again.later();
-      }
+      if (!this.view && !(await this.resume(problem))) this.panels.stage("away", problem);
+      if (!this.view || this.task.held) this.again.later();
     } finally {
       this.loading = false;
     }
     if (this.view) this.fetchAhead();
+  }
+
+  /** Go on with the tasks that this browser holds, where the server is away and it holds some. */
+  async resume({ away }) {
+    const sent = this.outbox.waiting.map((item) => item.task.lease);
+    const held = away ? await this.held.tasks() : [];
+    const [first, ...rest] = held.filter((task) => !sent.includes(task.lease)).map((task) => ({ ...task, held: true }));
+    if (!first || this.view) return Boolean(this.view);
+    this.ahead = rest.map((task) => ({ task, how: {} }));
+    this.show(first);
+    return true;
+  }
+
+  /** The server answers again: what was held here meanwhile is in its hands. */
+  reached(task) {
+    this.ahead = this.ahead.filter((one) => !one.task.held);
+    if (this.task.held && !this.draft.dirty) this.line.fresh(this.draft.stored);
+    this.task.held = false;
+    this.keepAhead(task);
+  }
+
+  /** What a reload finds while the server is away. */
+  hold() {
+    const open = this.view && !this.revising ? [this.task] : [];
+    this.held.keepTasks([...open, ...this.ahead.map((one) => one.task)]);
   }
 
   nothing() {
@@ -134,6 +160,7 @@ class Work {
     const lost = held && fill(gettext("The server did not take it: %(why)s"), { why: held.refused });
     this.panels.notice(notice ?? lost ?? null, { revising: Boolean(label) });
     this.panels.arrived(task, Boolean(label));
+    this.hold();
   }
 
   changed() {
@@ -195,7 +222,10 @@ class Work {
     this.view = null;
     const next = this.ahead.shift();
     if (next) this.show(next.task, next.how);
-    else this.load();
+    else {
+      this.hold();
+      this.load();
+    }
   }
 
   async fetchAhead() {
@@ -216,6 +246,7 @@ class Work {
   keepAhead(task) {
     const known = [this.task, ...this.ahead.map((one) => one.task)];
     if (task && !known.some((one) => one.lease === task.lease)) this.ahead.push({ task, how: {} });
+    this.hold();
   }
 
   sent({ item, label }) {
