@@ -13,8 +13,21 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from guidelines.models import GuidelineVersion
 from labeling import answers, live, queue
-from labeling.models import Annotation, Draft, Invalidation, Labeler, Lease, Membership, Project, Split, Task
+from labeling.models import (
+    Annotation,
+    Completion,
+    Draft,
+    Invalidation,
+    Labeler,
+    Lease,
+    Membership,
+    Project,
+    Split,
+    Task,
+)
+from labeling.texts import share_kept
 
 
 class Conflict(Exception):
@@ -94,7 +107,7 @@ def submit(
                 raise Conflict("This task already has your label. Revise that one instead.")
             task = lease.task
             hashes = _text_hashes(task)
-            answer = answers.check(kind=task.kind, answer=answer, candidates=_candidates(hashes))
+            answer = _checked(answer, task=task, hashes=hashes, version_id=lease.version_read)
             counted = queue.holds_slot(lease=lease) or queue.take_slot(task=task)
             _close(lease=lease, now=now, active_seconds=active_seconds)
             annotation = Annotation.objects.create(
@@ -104,8 +117,8 @@ def submit(
                 labeler=labeler,
                 lease=lease,
                 kind=task.kind,
-                guideline_version_id=task.guideline_version_id,
-                schema=answers.SCHEMA,
+                guideline_version_id=lease.version_read,
+                schema=answers.SCHEMA[task.kind],
                 answer=answer,
                 surplus=not counted,
                 shown_order=lease.shown_order,
@@ -116,6 +129,7 @@ def submit(
                 first_action_at=lease.first_action_at,
                 submitted_at=now,
                 active_seconds=lease.active_seconds,
+                **_assistance(task=task, answer=answer),
             )
             Draft.objects.filter(task=task, labeler=labeler).delete()
             live.announce(project=task.project, event="label", task=task.pk, kind=task.kind)
@@ -145,7 +159,12 @@ def revise(*, annotation_id: int, labeler: Labeler, submission_id: UUID, answer:
                 raise Conflict("This label was revised or invalidated already. Open the newest one.")
             new = copy(old)
             new.pk, new._state.adding = None, True
-            new.answer = answers.check(kind=old.kind, answer=answer, candidates=_candidates(old.text_hashes))
+            new.answer = _checked(
+                answer, task=old.task, hashes=old.text_hashes, version_id=old.guideline_version_id
+            )
+            new.schema = answers.SCHEMA[old.kind]
+            for name, value in _assistance(task=old.task, answer=new.answer).items():
+                setattr(new, name, value)
             new.submission_id, new.body_hash, new.supersedes = submission_id, body_hash, old
             new.submitted_at = timezone.now()
             new.save(force_insert=True)
@@ -214,8 +233,33 @@ def _text_hashes(task: Task) -> dict[str, str]:
     return {"prompt": task.prompt.text_hash} | {str(pk): text_hash for pk, text_hash in candidates}
 
 
-def _candidates(hashes: dict[str, str]) -> list[int]:
-    return [int(key) for key in hashes if key != "prompt"]
+def _checked(answer: Any, *, task: Task, hashes: dict[str, str], version_id: int) -> dict[str, Any]:
+    """The answer, whole by the candidates that were shown and the guideline version that was read.
+
+    Raises:
+        answers.AnswerError: it is not whole.
+    """
+    criteria: list[dict[str, Any]] = []
+    if task.kind == Task.Kind.RATE:
+        criteria = GuidelineVersion.objects.values_list("criteria", flat=True).get(pk=version_id)
+    return answers.check(
+        kind=task.kind,
+        answer=answer,
+        candidates=[int(key) for key in hashes if key != "prompt"],
+        criteria=criteria,
+        partial=task.project.partial_rankings,
+    )
+
+
+def _assistance(*, task: Task, answer: dict[str, Any]) -> dict[str, Any]:
+    """For an edit, which checkpoint wrote the text that was edited and what share of the new one is its."""
+    if task.kind != Task.Kind.EDIT:
+        return {}
+    edited = Completion.objects.get(candidates__task=task)
+    return {
+        "assisted_by_id": edited.checkpoint_id,
+        "assisted_share": share_kept(edited.text, answer["text"]),
+    }
 
 
 def _group(*, labeler: Labeler, task: Task) -> str:

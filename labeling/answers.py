@@ -1,20 +1,42 @@
-"""The form of an answer, one versioned schema a kind.
+"""The form of an answer, one versioned schema a kind (`SCHEMA`); each may hold a ``"comment"``.
 
-- demonstrate, version 1: ``{"text": str, "comment"?: str}``
-- rank, version 1: ``{"tiers": [[candidate id, …], …], "comment"?: str}``, best first, ties within a tier
+- demonstrate, version 1: ``{"text": str}``
+- rank, version 2: ``{"tiers": [[candidate id, …], …], "all_bad"?: bool}``, best first, ties within a tier.
+  Candidates may be left out where all are bad or the project allows it; they give no pairs.
+- compare, version 1: ``{"preferred": candidate id | null, "strength": …, "both_bad"?: bool}`` of `STRENGTHS`,
+  null with a tie
+- rate, version 1: ``{"ratings": {"<candidate id>": {criterion key: value}}, "prompt": {criterion key: value},
+  "tiers"?}``; a flag that is left out means false, and two or more candidates are ranked too
+- edit, version 1: ``{"text": str}``, the model's answer made right
+
+Rankings of version 1 had neither ``all_bad`` nor candidates left out, so they read as those of version 2.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from labeling.models import Task
 from labeling.texts import strings, unstorable
 
-SCHEMA = 1
+SCHEMA: dict[str, int] = {
+    Task.Kind.DEMONSTRATE: 1,
+    Task.Kind.RANK: 2,
+    Task.Kind.COMPARE: 1,
+    Task.Kind.RATE: 1,
+    Task.Kind.EDIT: 1,
+}
+FIELDS: dict[str, tuple[str, ...]] = {
+    Task.Kind.DEMONSTRATE: ("text",),
+    Task.Kind.RANK: ("tiers", "all_bad"),
+    Task.Kind.COMPARE: ("preferred", "strength", "both_bad"),
+    Task.Kind.RATE: ("ratings", "prompt", "tiers"),
+    Task.Kind.EDIT: ("text",),
+}
+STRENGTHS = ("much", "better", "slightly", "tie")
 MOST_BYTES = 256 * 1024
 
 
@@ -49,25 +71,110 @@ def check_storable(answer: Any) -> dict[str, Any]:
     return answer
 
 
-def check(*, kind: str, answer: Any, candidates: Collection[int] = ()) -> dict[str, Any]:
+def check(
+    *,
+    kind: str,
+    answer: Any,
+    candidates: Collection[int] = (),
+    criteria: Sequence[Mapping[str, Any]] = (),
+    partial: bool = False,
+) -> dict[str, Any]:
     """Return ``answer`` if it is a whole answer to a task of ``kind`` with these candidate ids.
+
+    What may be left out is filled in: the null of a tie, a candidate or prompt of which nothing was rated.
+
+    Args:
+        criteria: those of the guideline version that was read, as `guidelines.criteria` has them.
+        partial: whether a ranking may leave candidates out.
 
     Raises:
         AnswerError: something is missing, doubled, unknown or of the wrong type.
     """
     answer = check_storable(answer)
-    if unknown := set(answer) - {"comment", "tiers" if kind == Task.Kind.RANK else "text"}:
-        raise AnswerError(f"answer.{sorted(unknown)[0]}", f"A {kind} answer has no such field. Leave it out.")
+    if unknown := set(answer) - {"comment", *FIELDS[kind]}:
+        raise AnswerError(
+            _part("answer", min(unknown)), f"{_a(kind)} answer has no such field. Leave it out."
+        )
     if not isinstance(answer.get("comment", ""), str):
         raise AnswerError("answer.comment", "The comment must be text.")
     if kind == Task.Kind.RANK:
-        _check_tiers(answer.get("tiers"), candidates)
+        all_bad = _is_set(answer, "all_bad")
+        _check_tiers(
+            answer.get("tiers"), candidates, least=_least(candidates, all_bad=all_bad, partial=partial)
+        )
+    elif kind == Task.Kind.COMPARE:
+        answer = {"preferred": None, **answer}
+        _check_preference(answer, candidates)
+    elif kind == Task.Kind.RATE:
+        answer = _check_ratings(answer, candidates, criteria)
+        if len(candidates) > 1 or "tiers" in answer:
+            _check_tiers(answer.get("tiers"), candidates, least=_least(candidates, partial=partial))
     elif not isinstance(answer.get("text"), str) or not answer["text"].strip():
-        raise AnswerError("answer.text", "The demonstration is empty. Write what the model should answer.")
+        noun = "edited answer" if kind == Task.Kind.EDIT else "demonstration"
+        raise AnswerError("answer.text", f"The {noun} is empty. Write what the model should answer.")
     return answer
 
 
-def _check_tiers(tiers: Any, candidates: Collection[int]) -> None:
+def _check_preference(answer: Mapping[str, Any], candidates: Collection[int]) -> None:
+    preferred, strength = answer["preferred"], answer.get("strength")
+    if strength not in STRENGTHS:
+        raise AnswerError("answer.strength", f"The strength must be one of {', '.join(STRENGTHS)}.")
+    _is_set(answer, "both_bad")
+    if strength == "tie":
+        if preferred is not None:
+            raise AnswerError(
+                "answer.preferred", "A tie prefers none: make preferred null, or choose a strength."
+            )
+    elif type(preferred) is not int or preferred not in candidates:
+        raise AnswerError(
+            "answer.preferred", 'Name one of the two candidates by its id, or make the strength "tie".'
+        )
+
+
+def _check_ratings(
+    answer: dict[str, Any], candidates: Collection[int], criteria: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The answer with a rating of every candidate and of the prompt."""
+    ratings, prompt = answer.get("ratings"), answer.get("prompt", {})
+    if not isinstance(ratings, dict):
+        raise AnswerError("answer.ratings", 'The ratings must be an object: {"<candidate id>": {…}, …}.')
+    ids = [str(candidate) for candidate in candidates]
+    if unknown := set(ratings) - set(ids):
+        raise AnswerError(
+            _part("answer.ratings", min(unknown)), "This is no candidate of the task. Leave it out."
+        )
+    scopes: dict[str, list[Mapping[str, Any]]] = {"completion": [], "prompt": []}
+    for criterion in criteria:
+        scopes[criterion["scope"]].append(criterion)
+    full = {one: ratings.get(one, {}) for one in ids}
+    for one, values in full.items():
+        _check_values(values, scopes["completion"], f"answer.ratings.{one}")
+    _check_values(prompt, scopes["prompt"], "answer.prompt")
+    return {**answer, "ratings": full, "prompt": prompt}
+
+
+def _check_values(values: Any, criteria: Sequence[Mapping[str, Any]], field: str) -> None:
+    if not isinstance(values, dict):
+        raise AnswerError(field, "A rating must be an object: {criterion key: value}.")
+    if unknown := set(values) - {criterion["key"] for criterion in criteria}:
+        raise AnswerError(
+            _part(field, min(unknown)), "The guideline has no such criterion here. Leave it out."
+        )
+    for criterion in criteria:
+        key = criterion["key"]
+        if key not in values:
+            if criterion["required"]:
+                raise AnswerError(f"{field}.{key}", f"{criterion['label']} is not rated yet.")
+        elif criterion["type"] == "flag":
+            if not isinstance(values[key], bool):
+                raise AnswerError(f"{field}.{key}", f"{criterion['label']} is true or false.")
+        elif type(values[key]) is not int or not criterion["min"] <= values[key] <= criterion["max"]:
+            scale = f"from {criterion['min']} to {criterion['max']}"
+            raise AnswerError(f"{field}.{key}", f"{criterion['label']} is a whole number {scale}.")
+
+
+def _check_tiers(tiers: Any, candidates: Collection[int], *, least: int) -> None:
+    """Each candidate at most once, and ``least`` of them at all."""
     if not isinstance(tiers, list) or not all(isinstance(tier, list) for tier in tiers):
         raise AnswerError("answer.tiers", "tiers must be a list of lists of candidate ids, best first.")
     if not all(type(one) is int for tier in tiers for one in tier):
@@ -76,9 +183,33 @@ def _check_tiers(tiers: Any, candidates: Collection[int]) -> None:
         raise AnswerError("answer.tiers", "A tier is empty. Leave empty tiers out.")
     placed = Counter(one for tier in tiers for one in tier)
     for wrong, sentence in (
-        (sorted(set(placed) - set(candidates)), "is not a candidate of this task"),
-        (sorted(one for one, n in placed.items() if n > 1), "is placed more than once"),
-        (sorted(set(candidates) - set(placed)), "is not placed in any tier"),
+        (set(placed) - set(candidates), "is not a candidate of this task"),
+        ({one for one, n in placed.items() if n > 1}, "is placed more than once"),
+        (set(candidates) - set(placed) if least == len(candidates) else set(), "is not placed in any tier"),
     ):
         if wrong:
-            raise AnswerError("answer.tiers", f"Candidate {wrong[0]} {sentence}. Place each exactly once.")
+            raise AnswerError("answer.tiers", f"Candidate {min(wrong)} {sentence}. Place each exactly once.")
+    if len(placed) < least:
+        raise AnswerError("answer.tiers", f"Place at least {least} candidates, or say that all are bad.")
+
+
+def _least(candidates: Collection[int], *, all_bad: bool = False, partial: bool) -> int:
+    """How many candidates a ranking must place."""
+    if all_bad:
+        return 0
+    return min(2, len(candidates)) if partial else len(candidates)
+
+
+def _is_set(answer: Mapping[str, Any], name: str) -> bool:
+    value = answer.get(name, False)
+    if not isinstance(value, bool):
+        raise AnswerError(f"answer.{name}", f"{name} is true or false. Leave it out where it is false.")
+    return value
+
+
+def _part(field: str, name: str) -> str:
+    return f"{field}.{name[:40]}"
+
+
+def _a(kind: str) -> str:
+    return f"An {kind}" if kind == Task.Kind.EDIT else f"A {kind}"

@@ -281,7 +281,7 @@ def _create_labels(intake: _Intake, fresh: dict[uuid.UUID, Entry], prompts: dict
             labeler=intake.labeler,
             kind=task.kind,
             guideline_version=version,
-            schema=answers.SCHEMA,
+            schema=answers.SCHEMA[Task.Kind.DEMONSTRATE],
             answer={"text": one.text},
             text_hashes={"prompt": one.text_hash},
             prompt_split=task.prompt.split,

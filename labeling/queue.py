@@ -41,8 +41,9 @@ where id = (
     ) head
     order by head.priority desc, head.id limit 1
 )
-returning id, array(select candidate.id from labeling_candidate candidate
-                    where candidate.task_id = labeling_task.id order by candidate.position)
+returning id, guideline_version_id,
+    array(select candidate.id from labeling_candidate candidate
+          where candidate.task_id = labeling_task.id order by candidate.position)
 """
 
 # A lease or a task that is busy is left to the next sweep, so that a sweep waits for nobody.
@@ -96,12 +97,13 @@ def lease_next(
             return lease
         if project.paused or (taken := _take(labeler=labeler, project=project, kinds=kinds)) is None:
             return None
-        task_id, candidates = taken
+        task_id, version_id, candidates = taken
         # In this labeler's own order: the same each time, different for each person.
         random.Random(f"{task_id}:{labeler.pk}").shuffle(candidates)
         return Lease.objects.create(
             task_id=task_id,
             labeler=labeler,
+            guideline_version_id=version_id,
             shown_order=candidates,
             opened_at=now,
             expires_at=expires_at,
@@ -214,8 +216,8 @@ def _lock(labeler: Labeler) -> None:
         cursor.execute("select from labeling_labeler where id = %s for no key update", [labeler.pk])
 
 
-def _take(*, labeler: Labeler, project: Project, kinds: Sequence[str]) -> tuple[int, list[int]] | None:
-    """The id of a task that was claimed just now, and its candidates' ids by position."""
+def _take(*, labeler: Labeler, project: Project, kinds: Sequence[str]) -> tuple[int, int, list[int]] | None:
+    """Ids: of a task that was claimed just now, its guideline version, its candidates by position."""
     # The second time it waits for busy rows: "nothing left" must not mean "everything is being handed out".
     # One order of kinds, hence of locks, for everybody who waits.
     parameters: dict[str, Any] = {"kinds": sorted(set(kinds)), "project": project.pk, "labeler": labeler.pk}

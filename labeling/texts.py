@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from os.path import commonprefix
 from typing import Any
 
 Message = dict[str, str]
@@ -12,6 +16,12 @@ Message = dict[str, str]
 ROLES = ("system", "user", "assistant")
 MOST_BYTES = 256 * 1024
 MOST_DEEP = 32
+MOST_DIFFED = 2000  # words, and pairs of equal words: the worst such diff takes half a second
+MOST_EQUAL_PAIRS = 200_000
+
+# A sign of a script that writes no spaces stands for a word.
+_SIGNS = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
+_WORDS = re.compile(rf"[{_SIGNS}]|[^\s{_SIGNS}]+")
 
 
 class TextError(ValueError):
@@ -84,6 +94,21 @@ def unstorable(text: str) -> str:
     return ""
 
 
+def share_kept(before: str, after: str) -> float:
+    """Return the share, from 0 to 1, of the words of ``after`` that a diff by words keeps from ``before``.
+
+    Between the first and the last change of long texts, words in common count whatever their order.
+    """
+    a, b = _WORDS.findall(before), _WORDS.findall(after)
+    if not b:
+        return float(before == after)
+    start = len(commonprefix([a, b]))
+    a, rest = a[start:], b[start:]
+    end = len(commonprefix([a[::-1], rest[::-1]]))
+    a, rest = a[: len(a) - end], rest[: len(rest) - end]
+    return (start + end + _words_in_common(a, rest)) / len(b)
+
+
 def strings(value: Any) -> Iterator[str]:
     """Every key and text of a JSON value, level by level, so that no depth can exhaust the stack.
 
@@ -99,6 +124,14 @@ def strings(value: Any) -> Iterator[str]:
         if not level:
             return
     raise ValueError(f"nested deeper than {MOST_DEEP} levels")
+
+
+def _words_in_common(a: list[str], b: list[str]) -> int:
+    counts, others = Counter(a), Counter(b)
+    pairs = sum(n * others[word] for word, n in counts.items())
+    if max(len(a), len(b)) > MOST_DIFFED or pairs > MOST_EQUAL_PAIRS:
+        return (counts & others).total()
+    return sum(block.size for block in SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks())
 
 
 def _check_message(message: Any, field: str) -> Message:

@@ -12,6 +12,7 @@ from labeling.projects import create_project, labeler_for
 from labeling.texts import text_hash
 
 _numbers = count()
+CANDIDATES = {Task.Kind.DEMONSTRATE: 0, Task.Kind.COMPARE: 2, Task.Kind.EDIT: 1}
 
 
 def new_project(**fields: Any) -> Project:
@@ -35,7 +36,7 @@ def new_labeler(project: Project | None = None, *, role: str = "labeler", group:
 
 
 def new_task(project: Project, *, kind: str = "rank", k: int = 3, **fields: Any) -> Task:
-    """A task about a prompt of its own; a ranking has ``k`` candidates."""
+    """A task about a prompt of its own; a ranking or rating has ``k`` candidates."""
     messages = [{"role": "user", "content": f"Story {next(_numbers)}"}]
     split = fields.pop("split", "train")
     prompt = Prompt.objects.create(
@@ -48,18 +49,23 @@ def new_task(project: Project, *, kind: str = "rank", k: int = 3, **fields: Any)
         guideline_version=project.guideline.current,
         **{"wanted": project.overlap} | fields,
     )
-    if kind == Task.Kind.RANK:
-        for position in range(k):
-            text = f"Once a fox found kite {position}."
-            completion = Completion.objects.create(
-                prompt=prompt, text=text, text_hash=text_hash(text), index=position
-            )
-            Candidate.objects.create(task=task, completion=completion, position=position)
+    for position in range(CANDIDATES.get(kind, k)):
+        text = f"Once a fox found kite {position}."
+        completion = Completion.objects.create(
+            prompt=prompt, text=text, text_hash=text_hash(text), index=position
+        )
+        Candidate.objects.create(task=task, completion=completion, position=position)
     return task
 
 
 def an_answer(lease: Lease) -> dict[str, Any]:
-    """A whole answer to the lease's task."""
-    if lease.task.kind == Task.Kind.RANK:
-        return {"tiers": [[candidate] for candidate in lease.shown_order]}
+    """A whole answer to the lease's task; a rating answers no required criterion."""
+    tiers = [[candidate] for candidate in lease.shown_order]
+    match lease.task.kind:
+        case Task.Kind.RANK:
+            return {"tiers": tiers}
+        case Task.Kind.COMPARE:
+            return {"preferred": lease.shown_order[0], "strength": "better"}
+        case Task.Kind.RATE:
+            return {"ratings": {}, "tiers": tiers}
     return {"text": "Once a fox found a kite."}

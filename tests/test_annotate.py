@@ -17,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scenes import an_answer, new_labeler, new_project, new_task
 
+from guidelines import publish
 from labeling import annotate, answers, queue
-from labeling.models import Annotation, Draft, Event, Labeler, Lease, Task
+from labeling.models import Annotation, Completion, Draft, Event, Labeler, Lease, Task
+from models_zoo.models import Checkpoint
 
 pytestmark = pytest.mark.django_db
 across_threads = pytest.mark.django_db(transaction=True)
@@ -65,6 +67,93 @@ def test_label_keeps_its_lineage() -> None:
     hashes = {str(c.pk): c.completion.text_hash for c in task.candidates.all()}
     assert label.text_hashes == hashes | {"prompt": task.prompt.text_hash}
     assert Event.objects.get(kind="label").reference == {"task": task.pk, "kind": "rank"}
+
+
+def test_label_names_the_version_that_was_read() -> None:
+    project = new_project()
+    task, labeler = new_task(project), new_labeler(project)
+    late = lease_of(labeler, task)
+    read = task.guideline_version
+    run_out(late)
+    newer, _ = publish.publish(guideline=project.guideline, body="# Be kinder")
+    task.refresh_from_db()
+    assert (late.guideline_version, task.guideline_version) == (read, newer)
+    again = lease_of(new_labeler(project), task)
+    assert again.guideline_version == newer
+    assert submit(late).guideline_version == read
+    assert submit(again).guideline_version == newer
+
+
+def test_lease_of_before_versions_were_kept(lease: Lease) -> None:
+    Lease.objects.filter(pk=lease.pk).update(guideline_version=None)
+    assert submit(lease).guideline_version == lease.task.guideline_version
+
+
+@pytest.mark.parametrize("kind", Task.Kind.values)
+def test_label_of_every_kind(kind: str) -> None:
+    project = new_project()
+    lease = lease_of(new_labeler(project), new_task(project, kind=kind))
+    label = Annotation.objects.get(pk=submit(lease).pk)
+    assert (label.kind, label.schema) == (kind, answers.SCHEMA[kind])
+    assert answers.check(kind=kind, answer=label.answer, candidates=lease.shown_order) == label.answer
+    assert Annotation.objects.get(pk=revise(label, label.answer).pk).answer == label.answer
+
+
+RUDE = {"key": "rude", "label": "Rude", "scope": "completion", "type": "flag"}
+SCALE = {"key": "quality", "label": "Quality", "scope": "completion", "type": "scale", "min": 1, "max": 7}
+
+
+def test_rating_is_held_to_the_criteria_that_were_read() -> None:
+    project = new_project()
+    publish.publish(guideline=project.guideline, body="# Rate", criteria=[SCALE | {"required": True}])
+    task, labeler = new_task(project, kind="rate", k=1), new_labeler(project)
+    lease = lease_of(labeler, task)
+    run_out(lease)
+    publish.publish(guideline=project.guideline, body="# Rate", criteria=[RUDE])
+    one = str(lease.shown_order[0])
+    with pytest.raises(answers.AnswerError, match="no such criterion") as refused:
+        submit(lease, {"ratings": {one: {"rude": True}}})
+    assert refused.value.field == f"answer.ratings.{one}.rude"
+    label = submit(lease, {"ratings": {one: {"quality": 6}}})
+    assert label.answer == {"ratings": {one: {"quality": 6}}, "prompt": {}}
+    with pytest.raises(answers.AnswerError, match="from 1 to 7"):
+        revise(label, {"ratings": {one: {"quality": 8}}})
+    assert revise(label, {"ratings": {one: {"quality": 5}}}).answer["ratings"] == {one: {"quality": 5}}
+
+
+def test_partial_rankings_are_the_projects_choice(lease: Lease) -> None:
+    two = {"tiers": [[pk] for pk in lease.shown_order[:2]]}
+    with pytest.raises(answers.AnswerError, match="not placed"):
+        submit(lease, two)
+    project = lease.task.project
+    project.partial_rankings = True
+    project.save()
+    assert submit(lease, two).answer == two
+
+
+def test_edit_records_who_assisted_and_how_much() -> None:
+    project = new_project()
+    task, labeler = new_task(project, kind="edit"), new_labeler(project)
+    writer = Checkpoint.objects.create(name="sft", kind="sft", digest="sha256:sft", folder="store/sft")
+    Completion.objects.filter(candidates__task=task).update(checkpoint=writer, text="Once a fox ran home.")
+    label = submit(lease_of(labeler, task), {"text": "Once a fox walked home."})
+    assert (label.assisted_by, label.assisted_share) == (writer, 4 / 5)
+    assert revise(label, {"text": "A bear slept."}).assisted_share == 0
+    assert Annotation.objects.get(pk=label.pk).assisted_share == 4 / 5
+
+
+def test_edit_of_an_imported_answer_that_was_right() -> None:
+    project = new_project()
+    task, labeler = new_task(project, kind="edit"), new_labeler(project)
+    label = submit(lease_of(labeler, task), {"text": Completion.objects.get(candidates__task=task).text})
+    assert (label.assisted_by, label.assisted_share) == (None, 1)
+
+
+@pytest.mark.parametrize("kind", ["demonstrate", "rank", "compare", "rate"])
+def test_nobody_assists_in_other_kinds(kind: str) -> None:
+    project = new_project()
+    label = submit(lease_of(new_labeler(project), new_task(project, kind=kind)))
+    assert (label.assisted_by, label.assisted_share) == (None, None)
 
 
 def test_repeat_returns_the_first_label(lease: Lease) -> None:

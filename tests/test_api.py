@@ -24,8 +24,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from scenes import new_labeler, new_project, new_task
 
+from guidelines import publish
+from guidelines.render import answer_html
 from labeling import queue, tokens
-from labeling.models import Annotation, Draft, Labeler, Lease, Membership, Project, Task
+from labeling.models import Annotation, Completion, Draft, Labeler, Lease, Membership, Project, Task
 
 pytestmark = pytest.mark.django_db
 
@@ -65,8 +67,14 @@ def api_of(project: Project, role: str = "labeler", **more: Any) -> Api:
 
 
 def whole(task: dict[str, Any]) -> dict[str, Any]:
-    if task["kind"] == "rank":
-        return {"tiers": [[one["id"]] for one in task["candidates"]]}
+    tiers = [[one["id"]] for one in task["candidates"]]
+    match task["kind"]:
+        case "rank":
+            return {"tiers": tiers}
+        case "compare":
+            return {"preferred": None, "strength": "tie"}
+        case "rate":
+            return {"ratings": {}, "tiers": tiers}
     return {"text": "Once a fox found a kite."}
 
 
@@ -205,6 +213,30 @@ def test_bad_member(project: Project, body: Any, field: str) -> None:
 # The work
 
 
+def test_rating_task_shows_the_criteria_that_were_leased(project: Project, leo: Api) -> None:
+    Project.objects.update(partial_rankings=True)
+    flag = {"key": "rude", "label": "Rude", "scope": "completion", "type": "flag", "required": False}
+    publish.publish(guideline=project.guideline, body="# Rate", criteria=[flag])
+    task = new_task(project, kind="rate", k=2)
+    assert (leo.next(project)["criteria"], leo.next(project)["partial"]) == ([flag], True)
+    newer, _ = publish.publish(guideline=project.guideline, body="# Rank", criteria=[])
+    Task.objects.filter(pk=task.pk).update(guideline_version=newer)
+    body = leo.next(project)
+    assert (body["criteria"], body["guideline_version"]["number"]) == ([flag], 2)
+    problem(send(leo, body, {"ratings": {}}), 400, field="answer.tiers")
+    wrong = {"ratings": {str(body["candidates"][0]["id"]): {"rude": "very"}}}
+    problem(send(leo, body, wrong), 400, field=f"answer.ratings.{body['candidates'][0]['id']}.rude")
+
+
+def test_texts_come_laid_out_and_harmless(project: Project, leo: Api) -> None:
+    task = new_task(project, kind="edit")
+    Completion.objects.filter(candidates__task=task).update(text=f"**bold** {SCRIPT}")
+    (one,) = leo.next(project)["candidates"]
+    assert one["text"] == f"**bold** {SCRIPT}"
+    assert "<strong>bold</strong>" in one["html"]
+    assert "<script" not in one["html"]
+
+
 def test_rank_task_is_whole_and_blind(project: Project, leo: Api) -> None:
     task = new_task(project)
     body = leo.next(project)
@@ -215,8 +247,12 @@ def test_rank_task_is_whole_and_blind(project: Project, leo: Api) -> None:
         "id": task.pk,
         "lease": str(lease.pk),
         "kind": "rank",
-        "prompt": task.prompt.messages,
-        "candidates": [{"id": pk, "text": texts[pk]} for pk in lease.shown_order],
+        "prompt": [{**task.prompt.messages[0], "html": body["prompt"][0]["html"]}],
+        "candidates": [
+            {"id": pk, "text": texts[pk], "html": answer_html(texts[pk])} for pk in lease.shown_order
+        ],
+        "criteria": [],
+        "partial": False,
         "guideline_version": {"id": version.pk, "guideline": project.guideline.slug, "number": 1},
         "draft": None,
         "expires_at": body["expires_at"],
@@ -692,15 +728,17 @@ def test_database_away(project: Project, leo: Api) -> None:
 # Cost
 
 
-def test_queries_of_a_lease_and_a_submit(project: Project, leo: Api) -> None:
+@pytest.mark.parametrize("kind", Task.Kind.values)
+def test_queries_of_a_lease_and_a_submit(project: Project, leo: Api, kind: str) -> None:
     for _ in range(3):
-        new_task(project)
+        new_task(project, kind=kind)
     send(leo, leo.next(project))
     with CaptureQueriesContext(connection) as leased:
         task = leo.next(project)
     with CaptureQueriesContext(connection) as submitted:
         assert send(leo, task).status_code == 201
-    for captured, most in ((leased, 11), (submitted, 11)):
+    # A rating is held to its criteria, an edit to the text it began with.
+    for captured, most in ((leased, 11), (submitted, 12 if kind in {"rate", "edit"} else 11)):
         assert len(captured) <= most, "\n".join(query["sql"] for query in captured)
 
 

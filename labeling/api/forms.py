@@ -7,6 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from labeling import formats
 from labeling.models import Dataset, Labeler, Membership, Split, Task
 
 LONGEST_ACTIVITY = 24 * 3600
@@ -14,7 +15,8 @@ ANSWERS = """By the kind of task, each with a "comment" where there is one:
 
 - demonstrate, edit: `{"text": "…"}`
 - rank: `{"tiers": [[candidate id, …], …], "all_bad"?: true}`
-- compare: `{"preferred": candidate id or null, "strength": "much", "better", "slightly" or "tie", "both_bad"?: true}`
+- compare: `{"preferred": candidate id or null, "strength": …, "both_bad"?: true}`,
+  the strength being "much", "better", "slightly" or "tie", which prefers null
 - rate: `{"ratings": {"<candidate id>": {"<key>": value}}, "prompt": {"<key>": value}, "tiers"?: …}`
 """
 
@@ -141,7 +143,7 @@ class FreezeForm(Form):
 
 
 class ExportQueryForm(serializers.Serializer[Any]):
-    form = serializers.ChoiceField(choices=["sft", "pairs", "groups", "prompts"], required=False)
+    form = serializers.ChoiceField(choices=list(formats.FORMS), required=False)
     format = serializers.ChoiceField(choices=["jsonl", "parquet"], default="jsonl")
 
 
@@ -195,7 +197,9 @@ class TaskForm(Rest):
         many=True, help_text="in the order for this labeler; empty for a demonstration"
     )
     criteria = CriterionForm(many=True, help_text="of the guideline version, for a rating")
-    partial = serializers.BooleanField(help_text="whether a ranking may leave candidates out")
+    partial = serializers.BooleanField(  # type: ignore[assignment]
+        help_text="whether a ranking may leave candidates out"
+    )
     guideline_version = VersionForm()
     draft = StoredDraftForm(allow_null=True)
     expires_at = serializers.DateTimeField()

@@ -7,14 +7,16 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import F
+from django.db.models.functions import Coalesce
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from guidelines.render import answer_html
 from labeling import annotate, queue
 from labeling.api import forms
 from labeling.api.doors import Door
-from labeling.models import Annotation, Candidate, Draft, Lease, Membership, Project, Task
+from labeling.models import Annotation, Candidate, Draft, Lease, Membership, Project
 
 
 class Next(Door):
@@ -131,30 +133,41 @@ class Annotations(Door):
 
 def _sheet(lease: Lease) -> dict[str, Any]:
     """All that a labeler gets to see of the task: never which model wrote what."""
-    task = Task.objects.filter(pk=lease.task_id).values(
-        "kind",
-        "prompt__messages",
-        "guideline_version_id",
-        "guideline_version__number",
-        "guideline_version__guideline__slug",
+    sheet = Lease.objects.filter(pk=lease.pk).values(
+        kind=F("task__kind"),
+        prompt=F("task__prompt__messages"),
+        partial=F("task__project__partial_rankings"),
+        version=_of_version_read("id"),
+        number=_of_version_read("number"),
+        guideline=_of_version_read("guideline__slug"),
+        criteria=_of_version_read("criteria"),
     )[0]
     texts = dict(Candidate.objects.filter(task=lease.task_id).values_list("pk", "completion__text"))
     drafts = Draft.objects.filter(task=lease.task_id, labeler=lease.labeler_id)
     return {
         "id": lease.task_id,
         "lease": lease.pk,
-        "kind": task["kind"],
-        "prompt": task["prompt__messages"],
-        "candidates": [{"id": pk, "text": texts[pk]} for pk in lease.shown_order],
+        "kind": sheet["kind"],
+        "prompt": [{**message, "html": answer_html(message["content"])} for message in sheet["prompt"]],
+        "candidates": [
+            {"id": pk, "text": texts[pk], "html": answer_html(texts[pk])} for pk in lease.shown_order
+        ],
+        "criteria": sheet["criteria"],
+        "partial": sheet["partial"],
         "guideline_version": {
-            "id": task["guideline_version_id"],
-            "guideline": task["guideline_version__guideline__slug"],
-            "number": task["guideline_version__number"],
+            "id": sheet["version"],
+            "guideline": sheet["guideline"],
+            "number": sheet["number"],
         },
         "draft": next(iter(drafts.values("answer", "version")), None),
         "expires_at": lease.expires_at,
         "opened_at": lease.opened_at,
     }
+
+
+def _of_version_read(field: str) -> Coalesce:
+    """A field of the version that the lease was given under, as `Lease.version_read`."""
+    return Coalesce(f"guideline_version__{field}", f"task__guideline_version__{field}")
 
 
 def _stored(label: Annotation) -> Response:

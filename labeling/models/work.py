@@ -193,6 +193,11 @@ class Lease(models.Model):
     def __str__(self) -> str:
         return f"lease {self.pk} ({self.state})"
 
+    @property
+    def version_read(self) -> int:
+        """The key of the guideline version that a label of this lease names."""
+        return self.guideline_version_id or self.task.guideline_version_id
+
 
 class Draft(models.Model):
     """Unfinished work on a task. It outlives the lease; ``version`` catches two tabs writing at once."""
