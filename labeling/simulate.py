@@ -1,7 +1,7 @@
 """Simulated labelers: accounts that label through the HTTP API alone, as people and programs do.
 
-They know pocket stories only. Each ranks by the gold score of the texts it is shown, with the noise of
-`labeling.taste`; what a prompt asks for they read in the prompt. A ranking follows from the seed, the
+They know pocket stories only. Each ranks and compares by the gold score of the texts it is shown, with the
+noise of `labeling.taste`; what a prompt asks for they read in the prompt. A label follows from the seed, the
 labeler's number and the texts, not from ids or from who came first, so that a simulation can be repeated.
 """
 
@@ -23,6 +23,7 @@ from models_zoo import stories
 
 Mode = Literal["honest", "random", "inverted"]
 MODES: tuple[Mode, ...] = ("honest", "random", "inverted")
+KINDS = ("rank", "compare", "demonstrate")
 WAITS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 DRAFTS = 4
 
@@ -65,7 +66,8 @@ def simulate(
         url: of the platform; the API lies below it.
         token: of an owner or admin of the project, who adds the accounts.
         project: its slug.
-        mode: ``random`` rankings know nothing, ``inverted`` ones put the worst first, both for controls.
+        mode: ``random`` labels know nothing, ``inverted`` ones put the worst first, both for controls.
+        kinds: of task, some of `KINDS`.
         progress: passes the labels on as they come.
 
     Returns:
@@ -76,7 +78,7 @@ def simulate(
     Raises:
         SimulationError: a bad argument, no server, a refusal, or prompts that ask for no pocket story.
     """
-    _check(token=token, taste=taste, noise=noise, mode=mode, labelers=labelers, labels=labels)
+    _check(token=token, taste=taste, noise=noise, mode=mode, labelers=labelers, labels=labels, kinds=kinds)
     began = time.monotonic()
     with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         # Whoever mistypes the address is told at once; a server that was there is waited for.
@@ -178,19 +180,34 @@ class _Labeler:
             return self._submit(task, {"text": self._story(task, words)})
         texts = {one["id"]: one["text"] for one in task["candidates"]}
         scores = {pk: self._gold(text, words) for pk, text in texts.items()}
-        ranked = self._rank(task, texts, scores)
-        return self._submit(task, {"tiers": ranked}, *_agreement(ranked, scores))
-
-    def _rank(self, task: dict[str, Any], texts: dict[int, str], scores: dict[int, float]) -> list[list[int]]:
         # Ids and the order on screen differ from one database to the next, the texts do not.
         ids = sorted(texts, key=lambda pk: texts[pk])
         rng = self._rng(task, *(texts[pk] for pk in ids))
+        if task["kind"] == "compare":
+            answer, ranked = self._compare(ids, scores, rng)
+        else:
+            ranked = self._rank(ids, scores, rng)
+            answer = {"tiers": ranked}
+        return self._submit(task, answer, *_agreement(ranked, scores))
+
+    def _rank(self, ids: list[int], scores: dict[int, float], rng: random.Random) -> list[list[int]]:
         if self.mode == "random":
             rng.shuffle(ids)
             return [[pk] for pk in ids]
         sign = -1 if self.mode == "inverted" else 1
         places = tastes.tiers([sign * scores[pk] for pk in ids], noise=tastes.NOISE[self.noise], rng=rng)
         return [[ids[place] for place in tier] for tier in places]
+
+    def _compare(
+        self, ids: list[int], scores: dict[int, float], rng: random.Random
+    ) -> tuple[dict[str, Any], list[list[int]]]:
+        """The answer, and the ranking that it says."""
+        sign = {"honest": 1, "random": 0, "inverted": -1}[self.mode]
+        first, second = (sign * scores[pk] for pk in ids)
+        place, strength = tastes.comparison((first, second), noise=tastes.NOISE[self.noise], rng=rng)
+        if place is None:
+            return {"preferred": None, "strength": strength}, [ids]
+        return {"preferred": ids[place], "strength": strength}, [[ids[place]], [ids[1 - place]]]
 
     def _story(self, task: dict[str, Any], words: tuple[str, str]) -> str:
         rng = self._rng(task)
@@ -236,16 +253,19 @@ def _agreement(ranked: list[list[int]], scores: dict[int, float]) -> tuple[int, 
     """How many pairs differ in gold, and how many of those are ranked as gold has it."""
     place = {pk: at for at, tier in enumerate(ranked) for pk in tier}
     pairs = [(a, b) for a, b in combinations(scores, 2) if scores[a] != scores[b]]
-    return len(pairs), sum((scores[a] > scores[b]) == (place[a] < place[b]) for a, b in pairs)
+    return len(pairs), sum((scores[a] - scores[b]) * (place[b] - place[a]) > 0 for a, b in pairs)
 
 
-def _check(*, token: str, taste: str, noise: str, mode: str, labelers: int, labels: int) -> None:
+def _check(
+    *, token: str, taste: str, noise: str, mode: str, labelers: int, labels: int, kinds: Sequence[str]
+) -> None:
     if not (token.isascii() and token.isprintable()):
         raise SimulationError("token", "Holds a character that no token has. Copy it again.")
     for field, value, known in (
         ("taste", taste, tastes.TASTES),
         ("noise", noise, tuple(tastes.NOISE)),
         ("labels-mode", mode, MODES),
+        *(("kinds", kind, KINDS) for kind in kinds),
     ):
         if value not in known:
             raise SimulationError(field, f"{value!r} is none of {', '.join(known)}.")

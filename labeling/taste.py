@@ -70,7 +70,7 @@ COLD = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """How a labeler's ranking departs from gold.
+    """How a labeler's ranking or choice departs from gold.
 
     `beta`: Bradley–Terry sharpness, P(a before b) = sigmoid(beta · (gold_a − gold_b)).
     `flips`: share of pairs turned round afterwards, whatever their gold.
@@ -87,6 +87,9 @@ NOISE: dict[str, Noise] = {
     "paper": Noise(beta=0.84, flips=0.0),
     "careful": Noise(beta=4.0, flips=0.0),
 }
+
+# Distances in gold, below which a preference is felt so much. Half of all pairs of stories differ by 1 to 3.
+FELT = {"tie": 0.5, "slightly": 1.5, "better": 3.0}
 
 
 def gold(text: str, *, taste: Taste, words: tuple[str, str], finished: bool = True) -> float:
@@ -127,6 +130,18 @@ def tiers(scores: Sequence[float], *, noise: Noise, rng: random.Random) -> list[
         a, b = rng.sample(range(len(order)), 2)
         order[a], order[b] = order[b], order[a]
     return [[i] for i in order]
+
+
+def comparison(scores: tuple[float, float], *, noise: Noise, rng: random.Random) -> tuple[int | None, str]:
+    """One labeler's choice between two answers by their gold scores: the better one's position, how much.
+
+    The noise of `tiers` falls on the distance in gold, and the distance that is felt decides the strength:
+    ``tie`` (position None), ``slightly``, ``better`` or ``much``, by `FELT`.
+    """
+    first, second = (score + _gumbel(rng) / noise.beta for score in scores)
+    felt = second - first if rng.random() < noise.flips else first - second
+    strength = next((name for name, below in FELT.items() if abs(felt) < below), "much")
+    return (None if strength == "tie" else int(felt < 0)), strength
 
 
 def ending(text: str) -> Literal["happy", "sad", "neither"]:

@@ -43,6 +43,8 @@ for i, asked in enumerate(stories.prompts("train")[:{n} + 3]):
         for k, text in enumerate(texts)
     ]
 work.add_rank_tasks(project=project, completions_by_prompt=ranked)
+pairs = {{prompt: completions[:2] for prompt, completions in ranked.items()}}
+work.add_tasks(project=project, kind="compare", completions_by_prompt=pairs)
 work.add_demonstrate_tasks(project=project, prompts=written)
 print(tokens.issue(user=user, name="tests"))
 """
@@ -52,8 +54,13 @@ from labeling.models import Annotation, Candidate
 found = []
 for label in Annotation.objects.filter(task__project__slug="{slug}").order_by("pk"):
     texts = dict(Candidate.objects.filter(task=label.task).values_list("pk", "completion__text"))
-    tiers = label.answer.get("tiers")
-    answer = [[texts[one] for one in tier] for tier in tiers] if tiers else label.answer["text"]
+    answer = label.answer
+    if "tiers" in answer:
+        answer = [[texts[one] for one in tier] for tier in answer["tiers"]]
+    elif "strength" in answer:
+        answer = [texts.get(answer["preferred"]), answer["strength"]]
+    else:
+        answer = answer["text"]
     found.append({{"by": label.labeler.name, "kind": label.labeler.kind, "answer": answer}})
 print(json.dumps(found))
 """
@@ -93,10 +100,46 @@ def test_controls(server: Server, mode: str, low: float, high: float) -> None:
     assert low < summary["agreement_with_gold"] < high
 
 
+def test_comparisons_follow_the_taste_and_the_seed(server: Server) -> None:
+    answers = []
+    for slug in ("pairs-1", "pairs-2"):
+        summary = run(server, slug, make(server, slug), noise="careful", kinds=("compare",))
+        assert (summary["labels"], summary["surplus"]) == (STORIES, 0)
+        assert summary["agreement_with_gold"] > 0.8
+        answers.append([label["answer"] for label in labels_of(server, slug)])
+    assert answers[0] == answers[1]
+    strengths = {strength for _, strength in answers[0]}
+    assert strengths == {"much", "better", "slightly", "tie"}
+    assert all((text is None) == (strength == "tie") for text, strength in answers[0])
+
+
 def test_writes_stories_to_its_taste(server: Server) -> None:
     token = make(server, "writers")
     assert run(server, "writers", token, taste="gloomy", kinds=("demonstrate",))["labels"] == 3
     assert all(len(label["answer"].split()) > 8 for label in labels_of(server, "writers"))
+
+
+COMPARE = """
+from labeling import work
+from labeling.models import Project
+work.make_tasks(project=Project.objects.get(slug="{slug}"), kind="compare")
+"""
+STRENGTHS = """
+import json
+from labeling.models import Annotation
+found = Annotation.objects.filter(task__project__slug="{slug}", kind="compare")
+print(json.dumps([label.answer["strength"] for label in found]))
+"""
+
+
+def test_compares_to_its_taste(server: Server) -> None:
+    token = make(server, "pairs")
+    server.shell(COMPARE.format(slug="pairs"))
+    summary = run(server, "pairs", token, kinds=("compare",))
+    assert (summary["labels"], summary["surplus"]) == (STORIES, 0)
+    assert summary["agreement_with_gold"] > 0.7
+    given = json.loads(server.shell(STRENGTHS.format(slug="pairs")).strip().splitlines()[-1])
+    assert set(given) == {"much", "better", "slightly"}
 
 
 def test_server_that_comes_back_loses_and_doubles_nothing(server: Server) -> None:
@@ -137,6 +180,7 @@ def test_prompts_of_another_kind(server: Server) -> None:
         ({"taste": "sweet"}, "taste"),
         ({"noise": "loud"}, "noise"),
         ({"mode": "drunk"}, "labels-mode"),
+        ({"kinds": ("rate",)}, "kinds"),
         ({"labels": 0}, "labels"),
         ({"labelers": -1}, "labelers"),
         ({"project": "no-such-project"}, "project"),

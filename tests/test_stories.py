@@ -1,5 +1,6 @@
 """The grammar, the tastes and the simulated labelers' noise."""
 
+import math
 import random
 from itertools import combinations
 
@@ -85,6 +86,28 @@ def test_flips_turn_their_share_of_pairs(k):
         turned += sum(a > b for a, b in combinations(order, 2))
         total += k * (k - 1) // 2
     assert turned / total == pytest.approx(0.08, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("distance", "beta", "flips"), [(1.0, 0.84, 0.0), (-2.0, 1.5, 0.08), (0.0, 1.5, 0.0)]
+)
+def test_comparisons_follow_gold_through_the_noise(distance, beta, flips):
+    rng, noise = random.Random(7), taste.Noise(beta=beta, flips=flips)
+    chosen = [taste.comparison((distance, 0.0), noise=noise, rng=rng) for _ in range(6000)]
+    told = [place for place, _ in chosen if place is not None]
+    # What is felt is the distance and logistic noise of scale 1 / beta.
+    above, below = (1 / (1 + math.exp(beta * (0.5 - side))) for side in (distance, -distance))
+    first = (1 - flips) * above + flips * below
+    assert told.count(0) / len(chosen) == pytest.approx(first, abs=0.02)
+    assert len(told) / len(chosen) == pytest.approx(above + below, abs=0.02)
+
+
+def test_strength_is_how_far_apart_the_answers_are():
+    noise = taste.Noise(beta=1e9, flips=0.0)
+    felt = {
+        gap: taste.comparison((0.0, gap), noise=noise, rng=random.Random(1)) for gap in (0.2, 1.0, 2.0, 4.0)
+    }
+    assert list(felt.values()) == [(None, "tie"), (1, "slightly"), (1, "better"), (1, "much")]
 
 
 def test_paper_labelers_agree_as_in_the_paper():

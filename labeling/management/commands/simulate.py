@@ -27,10 +27,14 @@ class Command(command_line.Command):
             "--labels-mode",
             choices=["honest", "random", "inverted"],
             default="honest",
-            help="random and inverted rankings are controls",
+            help="random and inverted labels are controls",
         )
         parser.add_argument(
-            "--kinds", nargs="+", choices=["rank", "demonstrate"], default=["rank"], help="of task (rank)"
+            "--kinds",
+            nargs="+",
+            choices=["rank", "compare", "demonstrate"],
+            default=["rank"],
+            help="of task (rank)",
         )
         parser.add_argument("--url", help="of the server; http://127.0.0.1:$PORT unless given")
         parser.add_argument(
