@@ -11,37 +11,52 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any
-from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
-from django.utils import timezone
+from django.db.models import F, Func, IntegerField, Max, Q, QuerySet, TextField
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, StrIndex
 
-from labeling import formats
-from labeling.models import Annotation, Candidate, Dataset, DatasetItem, Project, Prompt, Split, Task
-from labeling.texts import unstorable
+from labeling import filters, formats
+from labeling.filters import DatasetError
+from labeling.models import (
+    Annotation,
+    AnnotationQuerySet,
+    Candidate,
+    Dataset,
+    DatasetItem,
+    Project,
+    Prompt,
+    Task,
+)
+from labeling.texts import Message
+
+__all__ = ["FORMS", "LABELS", "DatasetError", "freeze", "rows", "trainable"]
 
 Row = dict[str, Any]
+Shown = tuple[int, str, bool]
+"""A candidate: its id, text, and whether the text ended by itself."""
 
 # The forms that a dataset of each kind can be read in; the first is its own, which its digest covers.
 FORMS = {
     Dataset.Kind.DEMONSTRATIONS: ("sft", "prompts"),
-    Dataset.Kind.PREFERENCES: ("groups", "pairs", "prompts"),
+    Dataset.Kind.PREFERENCES: ("groups", "pairs", "ratings", "prompts"),
+    Dataset.Kind.RATINGS: ("ratings", "prompts"),
     Dataset.Kind.PROMPTS: ("prompts",),
 }
+# The kinds of label that a dataset of each kind holds.
+LABELS = {
+    Dataset.Kind.DEMONSTRATIONS: (Task.Kind.DEMONSTRATE, Task.Kind.EDIT),
+    Dataset.Kind.PREFERENCES: (Task.Kind.RANK, Task.Kind.COMPARE, Task.Kind.RATE, Task.Kind.EDIT),
+    Dataset.Kind.RATINGS: (Task.Kind.RATE,),
+}
+# Llama 2's four degrees (arXiv 2307.09288, table 28, "margin large"): a tie asks for no distance.
+MARGINS = {"much": 3.0, "better": 2.0, "slightly": 1.0, "tie": 0.0}
 CHUNK = 500
-
-
-class DatasetError(ValueError):
-    """A dataset that cannot be frozen or read so; ``field`` names what to mend."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 def freeze(
@@ -54,7 +69,7 @@ def freeze(
 ) -> Dataset:
     """List the project's trainable labels of ``kind`` (or its prompts) as of now, and return the dataset.
 
-    Valid labels of the training split only; several labels of one task stay several rows, surplus ones too.
+    Labels are those of `trainable`; several labels of one task stay several rows, surplus ones too.
 
     Args:
         filter: for labels any of ``guideline_version`` (numbers), ``round`` (numbers), ``labeler`` (ids) and
@@ -67,14 +82,20 @@ def freeze(
     """
     if kind not in FORMS:
         raise DatasetError("kind", f"Must be one of {', '.join(Dataset.Kind.values)}.")
-    asked = _check_filter(kind, filter or {})
+    asked = filters.check(kind, filter or {})
     weights = _check_weights(weights or {})
     with transaction.atomic():
         # The row lock numbers datasets one after another when two are frozen at once.
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         newest = project.datasets.aggregate(newest=Max("number"))["newest"] or 0
         dataset = Dataset.objects.create(
-            project=project, kind=kind, number=newest + 1, filter=asked, user=user, digest=""
+            project=project,
+            kind=kind,
+            number=newest + 1,
+            filter=asked,
+            schema=formats.SCHEMA,
+            user=user,
+            digest="",
         )
         chosen = _chosen(project=project, kind=kind, asked=asked).order_by("pk").values_list("pk", flat=True)
         dataset.size = _list(dataset, chosen.iterator(chunk_size=CHUNK), weights=dict(weights))
@@ -88,12 +109,44 @@ def freeze(
     return dataset
 
 
+def trainable(*, project: Project, kind: str) -> AnnotationQuerySet:
+    """The project's labels that a dataset of ``kind`` would hold now: valid ones of the training split.
+
+    Preferences are those that order two answers or more: not where all but one were left out as bad, nor an
+    edit that changed nothing, nor one answer rated by itself.
+    """
+    labels = Annotation.objects.trainable().filter(task__project=project, kind__in=LABELS[Dataset.Kind(kind)])
+    if kind != Dataset.Kind.PREFERENCES:
+        return labels
+    placed = Func(
+        F("answer"),
+        template="jsonb_array_length(jsonb_path_query_array(%(expressions)s, '$.tiers[*][*]'))",
+        output_field=IntegerField(),
+    )
+    # As `texts.text_hash` hashes the model's answer; without a join, for a project's pages count labels too.
+    written = Func(
+        KT("answer__text"),
+        template="encode(sha256(convert_to(%(expressions)s, 'UTF8')), 'hex')",
+        output_field=TextField(),
+    )
+    unchanged = StrIndex(Cast("text_hashes", TextField()), written)
+    return labels.alias(placed=placed, unchanged=unchanged).filter(
+        # A ranking places two or more unless all are bad: only those are counted, which costs more.
+        Q(kind=Task.Kind.COMPARE)
+        | (Q(kind=Task.Kind.RANK) & ~Q(answer__has_key="all_bad"))
+        | Q(kind__in=[Task.Kind.RANK, Task.Kind.RATE], placed__gte=2)
+        | Q(kind=Task.Kind.EDIT, unchanged=0)
+    )
+
+
 def rows(dataset: Dataset, form: str | None = None) -> Iterator[Row]:
     """Yield the dataset's rows in order, in ``form`` or its kind's own; at most `CHUNK` of them in memory.
 
-    The forms are those of `labeling.formats`. In ``pairs`` a tie gives no pair, ``margin`` is the distance in
-    tiers (Llama 2, arXiv 2307.09288, section 3.2.2, has such a margin by strength), and the weights of a
-    ranking's pairs add up to its own (InstructGPT, arXiv 2203.02155, equation 1).
+    The forms are those of `labeling.formats`, with the columns that the dataset was frozen with. In
+    ``groups`` an edit stands above the answer it mends, answers that a ranking left out are left out, and
+    ``margin`` is that of a comparison by its strength, 0 for other labels. In ``pairs`` a tie gives no pair,
+    ``margin`` is else the distance in tiers, and the weights of a ranking's pairs add up to its own
+    (InstructGPT, arXiv 2203.02155, equation 1).
 
     Raises:
         DatasetError: the dataset's kind has no such form.
@@ -102,45 +155,82 @@ def rows(dataset: Dataset, form: str | None = None) -> Iterator[Row]:
     if form not in FORMS[Dataset.Kind(dataset.kind)]:
         known = ", ".join(FORMS[Dataset.Kind(dataset.kind)])
         raise DatasetError("form", f"A dataset of {dataset.kind} can be read as {known}, not as {form!r}.")
-    return {"sft": _sft, "groups": _groups, "pairs": _pairs, "prompts": _prompts}[form](dataset)
+    made = {"sft": _sft, "groups": _groups, "pairs": _pairs, "ratings": _ratings, "prompts": _prompts}[form]
+    return (dict(formats.in_schema(row, form=form, schema=dataset.schema)) for row in made(dataset))
 
 
 def _sft(dataset: Dataset) -> Iterator[Row]:
     for label in _labels(dataset):
-        answer = {"role": "assistant", "content": label["annotation__answer"]["text"]}
-        yield {"messages": [*label["annotation__task__prompt__messages"], answer], **_marks(label)}
+        messages = [*label["annotation__task__prompt__messages"], _said(label["annotation__answer"]["text"])]
+        yield {"messages": messages, **_marks(label), **_assistance(label)}
 
 
 def _groups(dataset: Dataset) -> Iterator[Row]:
     for chunk in _chunks(_labels(dataset)):
         candidates = _candidates({label["annotation__task_id"] for label in chunk})
         for label in chunk:
-            tiers = label["annotation__answer"]["tiers"]
-            rank = {candidate: at for at, tier in enumerate(tiers) for candidate in tier}
-            shown = candidates[label["annotation__task_id"]]
+            ordered, margin = _ordered(label, candidates[label["annotation__task_id"]])
             yield {
                 "prompt": label["annotation__task__prompt__messages"],
-                "completions": [[{"role": "assistant", "content": text}] for _, text, _ in shown],
-                "ranks": [rank[candidate] for candidate, _, _ in shown],
-                "finished": [finished for _, _, finished in shown],
+                "completions": [[_said(text)] for _, text, _ in ordered],
+                "ranks": [rank for rank, _, _ in ordered],
+                "finished": [finished for _, _, finished in ordered],
+                "margin": margin,
                 **_marks(label),
+                **_assistance(label),
             }
+
+
+def _ordered(label: Row, shown: list[Shown]) -> tuple[list[tuple[int, str, bool]], float]:
+    """(rank, text, finished) of each answer that a label orders, by position, and the label's margin."""
+    answer, kind = label["annotation__answer"], label["annotation__kind"]
+    if kind == Task.Kind.EDIT:
+        return [(1, text, finished) for _, text, finished in shown] + [(0, answer["text"], True)], 0.0
+    if kind == Task.Kind.COMPARE:
+        # Null where it is a tie: then both come first.
+        best = answer["preferred"]
+        rank = {candidate: int(best not in (None, candidate)) for candidate, _, _ in shown}
+    else:
+        rank = {candidate: at for at, tier in enumerate(answer["tiers"]) for candidate in tier}
+    ordered = [(rank[pk], text, finished) for pk, text, finished in shown if pk in rank]
+    return ordered, MARGINS[answer["strength"]] if kind == Task.Kind.COMPARE else 0.0
 
 
 def _pairs(dataset: Dataset) -> Iterator[Row]:
     for group in _groups(dataset):
-        marks = {key: group[key] for key in ("label", "labeler", "guideline_version")}
-        ranked = list(zip(group["ranks"], group["completions"], strict=True))
+        ranked = list(zip(group.pop("ranks"), group.pop("completions"), strict=True))
         pairs = [(worse - better, a, b) for better, a in ranked for worse, b in ranked if better < worse]
+        prompt, margin, _ = group.pop("prompt"), group.pop("margin"), group.pop("finished")
         for distance, chosen, rejected in pairs:
-            yield {
-                "prompt": group["prompt"],
-                "chosen": chosen,
-                "rejected": rejected,
-                "margin": float(distance),
-                "weight": group["weight"] / len(pairs),
-                **marks,
-            }
+            answers = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+            marks = {**group, "weight": group["weight"] / len(pairs)}
+            yield {**answers, "margin": margin or float(distance), **marks}
+
+
+def _ratings(dataset: Dataset) -> Iterator[Row]:
+    for chunk in _chunks(_labels(dataset, kind=Task.Kind.RATE)):
+        candidates = _candidates({label["annotation__task_id"] for label in chunk})
+        for label in chunk:
+            answer = label["annotation__answer"]
+            ratings, flags = _scales_and_flags(answer.get("prompt") or {})
+            of_prompt = {"prompt_ratings": ratings, "prompt_flags": flags}
+            for candidate, text, _ in candidates[label["annotation__task_id"]]:
+                ratings, flags = _scales_and_flags(answer["ratings"].get(str(candidate)) or {})
+                yield {
+                    "prompt": label["annotation__task__prompt__messages"],
+                    "completion": [_said(text)],
+                    "ratings": ratings,
+                    "flags": flags,
+                    **of_prompt,
+                    **_marks(label),
+                }
+
+
+def _scales_and_flags(values: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """The values on scales, as JSON, and the keys of the flags that are set."""
+    scales = {key: value for key, value in values.items() if not isinstance(value, bool)}
+    flags = sorted(key for key, value in values.items() if value is True)
+    return json.dumps(scales, ensure_ascii=False, sort_keys=True), flags
 
 
 def _prompts(dataset: Dataset) -> Iterator[Row]:
@@ -161,18 +251,26 @@ def _prompts(dataset: Dataset) -> Iterator[Row]:
         }
 
 
-def _labels(dataset: Dataset) -> Iterator[Row]:
+def _labels(dataset: Dataset, **only: Any) -> Iterator[Row]:
     """The dataset's labels in order, through a cursor on the server."""
-    items = dataset.items.order_by("ordinal").values(
+    items = dataset.items.filter(**{f"annotation__{key}": value for key, value in only.items()})
+    fields = items.order_by("ordinal").values(
         "weight",
         "annotation_id",
+        "annotation__kind",
         "annotation__answer",
         "annotation__labeler_id",
         "annotation__task_id",
         "annotation__task__prompt__messages",
         "annotation__guideline_version__number",
+        "annotation__assisted_by__name",
+        "annotation__assisted_share",
     )
-    yield from items.iterator(chunk_size=CHUNK)
+    yield from fields.iterator(chunk_size=CHUNK)
+
+
+def _said(text: str) -> Message:
+    return {"role": "assistant", "content": text}
 
 
 def _marks(label: Row) -> Row:
@@ -184,9 +282,16 @@ def _marks(label: Row) -> Row:
     }
 
 
-def _candidates(tasks: Iterable[int]) -> dict[int, list[tuple[int, str, bool]]]:
-    """(id, text, finished) of each task's candidates, by position."""
-    found: dict[int, list[tuple[int, str, bool]]] = defaultdict(list)
+def _assistance(label: Row) -> Row:
+    return {
+        "assisted_by": label["annotation__assisted_by__name"],
+        "assisted_share": label["annotation__assisted_share"],
+    }
+
+
+def _candidates(tasks: Iterable[int]) -> dict[int, list[Shown]]:
+    """What each task shows, by position."""
+    found: dict[int, list[Shown]] = defaultdict(list)
     candidates = Candidate.objects.filter(task__in=tasks).order_by("task", "position")
     for task, pk, text, finished in candidates.values_list(
         "task_id", "pk", "completion__text", "completion__finished"
@@ -227,8 +332,7 @@ def _chosen(*, project: Project, kind: str, asked: Row) -> QuerySet[Any]:
             "since": "created_at__gte",
         }
     else:
-        task = Task.Kind.RANK if kind == Dataset.Kind.PREFERENCES else Task.Kind.DEMONSTRATE
-        chosen = Annotation.objects.trainable().filter(task__project=project, kind=task)
+        chosen = trainable(project=project, kind=kind)
         lookups = {
             "guideline_version": "guideline_version__number__in",
             "round": "task__round_number__in",
@@ -236,69 +340,6 @@ def _chosen(*, project: Project, kind: str, asked: Row) -> QuerySet[Any]:
             "since": "submitted_at__gte",
         }
     return chosen.filter(**{lookups[key]: value for key, value in (asked | since).items()})
-
-
-def _check_filter(kind: str, asked: Mapping[str, Any]) -> Row:
-    """The filter in its one stored form: lists sorted, times with their zone."""
-    checks = _PROMPT_CHECKS if kind == Dataset.Kind.PROMPTS else _LABEL_CHECKS
-    checked = {"split": Split.TRAIN.value} if kind == Dataset.Kind.PROMPTS else {}
-    for key, value in asked.items():
-        if key not in checks:
-            raise DatasetError(f"filter.{key}", f"{kind} can be filtered by {', '.join(checks)}.")
-        try:
-            checked[key] = checks[key](value)
-        except (ValueError, TypeError, RecursionError) as error:
-            raise DatasetError(f"filter.{key}", f"This is no {_EXPECTED[key]}.") from error
-    return checked
-
-
-def _numbers(value: Any) -> list[int]:
-    numbers = sorted({int(str(one)) for one in _several(value)})
-    if numbers and not (numbers[0] >= 0 and numbers[-1] < 2**31):
-        raise ValueError
-    return numbers
-
-
-def _ids(value: Any) -> list[str]:
-    return sorted({str(UUID(str(one))) for one in _several(value)})
-
-
-def _several(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, list | tuple | set) else [value]
-
-
-def _time(value: Any) -> str:
-    time = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return (time if timezone.is_aware(time) else timezone.make_aware(time)).isoformat()
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or unstorable(value):
-        raise TypeError
-    return value
-
-
-_LABEL_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "guideline_version": _numbers,
-    "round": _numbers,
-    "labeler": _ids,
-    "since": _time,
-}
-_PROMPT_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "split": lambda value: Split(value).value,
-    "use_case": _text,
-    "language": _text,
-    "since": _time,
-}
-_EXPECTED = {
-    "guideline_version": "version number or list of them",
-    "round": "round number or list of them",
-    "labeler": "labeler id or list of them",
-    "since": "ISO 8601 time, such as 2026-01-31 or 2026-01-31T12:00:00Z",
-    "split": "split: train or heldout",
-    "use_case": "text",
-    "language": "text",
-}
 
 
 def _check_weights(weights: Mapping[int, float]) -> Mapping[int, float]:

@@ -1,11 +1,17 @@
 """Rows to files: JSONL and Parquet, in the schemas that TRL reads, a bounded number of rows at a time.
 
-- ``sft``: ``{"messages": [{"role", "content"}, …], "weight", "label", "labeler", "guideline_version"}``
-- ``pairs``: ``{"prompt": [messages], "chosen": [message], "rejected": [message], "margin", "weight", …}``
-- ``groups``: ``{"prompt": [messages], "completions": [[message], …], "ranks", "finished", "weight", …}``
+- ``sft``: ``{"messages": [{"role", "content"}, …], *label, *assistance}``
+- ``pairs``: ``{"prompt": [messages], "chosen": [message], "rejected": [message], "margin", …}``
+- ``groups``: ``{"prompt": [messages], "completions": [[message], …], "ranks", "finished", "margin", …}``
+- ``ratings``: ``{"prompt": [messages], "completion": [message], "ratings", "flags", "prompt_ratings",
+  "prompt_flags", *label}``, one row an answer; ratings are JSON as text, flags the keys of those that are set
 - ``prompts``: ``{"prompt": [messages], "prompt_id", "split", "use_case", "language", "metadata"}``
 
-``metadata`` is JSON as text: its keys are the importer's own, and columnar readers want one type a column.
+A label's columns are ``weight``, ``label`` and ``labeler`` (ids) and ``guideline_version``; its assistance is
+``assisted_by`` (a checkpoint's name, or null) and ``assisted_share`` (the share of its words that are a
+model's, from 0 to 1, or null). A dataset keeps the columns it was frozen with: `SCHEMA` counts them.
+``metadata`` is JSON as text too: its keys are the importer's own, and columnar readers want one type a
+column.
 """
 
 from __future__ import annotations
@@ -19,6 +25,14 @@ import orjson
 if TYPE_CHECKING:
     import pyarrow
 
+SCHEMA = 2
+# What rows of schema 1 have no columns for.
+SINCE_2 = {
+    "sft": {"assisted_by", "assisted_share"},
+    "pairs": {"assisted_by", "assisted_share"},
+    "groups": {"margin", "assisted_by", "assisted_share"},
+}
+FORMS = ("sft", "pairs", "groups", "ratings", "prompts")
 FORMATS = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
 ROW_GROUP = 1000
 # A server pays for every piece it sends: lines leave together.
@@ -49,6 +63,13 @@ def line(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
 
 
+def in_schema(row: Mapping[str, Any], *, form: str, schema: int) -> Mapping[str, Any]:
+    """Return a row with the columns that rows of ``form`` had in that schema, in the same order."""
+    if schema >= SCHEMA:
+        return row
+    return {name: value for name, value in row.items() if name not in SINCE_2.get(form, ())}
+
+
 def schema(form: str) -> pyarrow.Schema:
     """Return the Parquet schema of a form.
 
@@ -65,20 +86,31 @@ def schema(form: str) -> pyarrow.Schema:
         ("labeler", pa.string()),
         ("guideline_version", pa.int64()),
     ]
+    assisted = [*label, ("assisted_by", pa.string()), ("assisted_share", pa.float64())]
     fields: dict[str, list[tuple[str, Any]]] = {
-        "sft": [("messages", messages), *label],
+        "sft": [("messages", messages), *assisted],
         "pairs": [
             ("prompt", messages),
             ("chosen", messages),
             ("rejected", messages),
             ("margin", pa.float64()),
-            *label,
+            *assisted,
         ],
         "groups": [
             ("prompt", messages),
             ("completions", pa.list_(messages)),
             ("ranks", pa.list_(pa.int64())),
             ("finished", pa.list_(pa.bool_())),
+            ("margin", pa.float64()),
+            *assisted,
+        ],
+        "ratings": [
+            ("prompt", messages),
+            ("completion", messages),
+            ("ratings", pa.string()),
+            ("flags", pa.list_(pa.string())),
+            ("prompt_ratings", pa.string()),
+            ("prompt_flags", pa.list_(pa.string())),
             *label,
         ],
         "prompts": [

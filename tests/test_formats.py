@@ -9,7 +9,8 @@ from pyarrow import parquet
 from labeling import formats
 
 ASKED = [{"role": "user", "content": "A story, “please”."}]
-MARKS = {"weight": 1.0, "label": "1", "labeler": "leo", "guideline_version": 1}
+LABEL = {"weight": 1.0, "label": "1", "labeler": "leo", "guideline_version": 1}
+MARKS = {**LABEL, "assisted_by": "sft", "assisted_share": 0.5}
 
 
 def said(text):
@@ -24,7 +25,17 @@ ROWS = {
         "completions": [said("a"), said("b")],
         "ranks": [0, 1],
         "finished": [True, False],
+        "margin": 0.0,
         **MARKS,
+    },
+    "ratings": {
+        "prompt": ASKED,
+        "completion": said("a"),
+        "ratings": '{"quality": 3}',
+        "flags": ["rude"],
+        "prompt_ratings": "{}",
+        "prompt_flags": [],
+        **LABEL,
     },
     "prompts": {
         "prompt": ASKED,
@@ -53,6 +64,21 @@ def test_parquet(form, monkeypatch):
 def test_jsonl(form):
     lines = file_of(form, "jsonl", [ROWS[form]] * 2).splitlines()
     assert [orjson.loads(line) for line in lines] == [ROWS[form]] * 2
+
+
+def test_rows_of_every_form():
+    assert set(ROWS) == set(formats.FORMS)
+
+
+def test_earlier_rows_had_fewer_columns():
+    old = {form: formats.in_schema(row, form=form, schema=1) for form, row in ROWS.items()}
+    assert {form: sorted(set(ROWS[form]) - set(row)) for form, row in old.items()} == {
+        "sft": ["assisted_by", "assisted_share"],
+        "pairs": ["assisted_by", "assisted_share"],
+        "groups": ["assisted_by", "assisted_share", "margin"],
+        "ratings": [],
+        "prompts": [],
+    }
 
 
 def test_empty():

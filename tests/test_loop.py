@@ -8,14 +8,15 @@ from uuid import uuid4
 import pytest
 from conftest import until
 from django.db import IntegrityError, transaction
+from scenes import new_labeler, new_project
 
-from labeling import annotate, queue, taste
+from labeling import annotate, dataset, intake, queue, taste
 from labeling.models import Annotation, Candidate, Task
 from labeling.projects import create_member, labeler_for
 from models_zoo.models import Checkpoint
 from rlhf.demo import project as demo_project
 from rlhf.models import Loop, Round, RoundStep, Run
-from rlhf.rounds import guard, loop, sampling
+from rlhf.rounds import guard, loop, picture, sampling
 from rlhf.runs import jobs
 
 pytest_plugins = ["workers"]
@@ -273,6 +274,66 @@ def test_fresh_prompts_come_least_ranked_first(project):
     every, share = sampling.fresh_prompts(project, count=unseen + 3, seed=1)
     assert (len(every), len(set(every)), share) == (unseen + 3, unseen + 3, None)
     assert {prompt.split for prompt in every} == {"train"}
+
+
+def label(project, labeler, kind, **answer):
+    lease = queue.lease_next(labeler=labeler, project=project, kinds=[kind])
+    best = lease.shown_order[0] if kind == "compare" else None
+    given = {"preferred": best, "strength": "better"} if best else answer
+    return annotate.submit(lease_id=lease.pk, labeler=labeler, submission_id=uuid4(), answer=given)
+
+
+@pytest.fixture
+def mixed(home, db):
+    """A project with two answers to compare, and one to edit, to each of two prompts; and its labeler."""
+    project = new_project()
+    for kind, texts in (("compare", ["a", "b"]), ("edit", ["c"])):
+        rows = [{"prompt": f"{kind} {at}", "completions": texts} for at in range(2)]
+        intake.import_completions(project=project, rows=rows, source="elsewhere", tasks=kind)
+    return project, new_labeler(project)
+
+
+def freeze_for(round):
+    frozen = dataset.freeze(project=round.project, kind=round.kind)
+    RoundStep.objects.create(round=round, ordinal=1, name="freeze", dataset=frozen)
+    Round.objects.filter(pk=round.pk).update(state=Round.State.DONE)
+    return frozen
+
+
+def test_every_kind_of_label_counts_once_in_each_kind_of_round(mixed):
+    project, labeler = mixed
+    first = loop.open_round(project=project, kind="demonstrations")
+    assert loop.progress(first).open_tasks == 2
+    label(project, labeler, "compare")
+    label(project, labeler, "edit", text="Mended.")
+    assert (loop.progress(first).labels, loop.progress(first).open_tasks) == (1, 1)
+    assert freeze_for(first).size == 1
+    # An edit has taught to write; what it prefers is still to be learned.
+    second = loop.open_round(project=project, kind="preferences")
+    assert (loop.progress(second).labels, loop.progress(second).open_tasks) == (2, 2)
+    label(project, labeler, "edit", text="c")
+    assert loop.progress(second).labels == 2
+    assert freeze_for(second).size == 2
+    third = loop.open_round(project=project, kind="preferences")
+    assert loop.progress(third).labels == 0
+    fourth = loop.open_round(project=project, kind="demonstrations")
+    assert loop.progress(fourth).labels == 1
+
+
+def test_picture_counts_every_kind(mixed):
+    project, labeler = mixed
+    label(project, labeler, "compare")
+    label(project, labeler, "edit", text="Mended.")
+    seen = picture.read(project)
+    assert (seen.open_rankings, seen.open_demonstrations, seen.open_tasks) == (1, 1, 2)
+    assert (seen.rankings, seen.demonstrations, seen.imported) == (1, 1, 0)
+
+
+def test_compared_prompts_are_not_fresh(mixed):
+    project, _ = mixed
+    chosen, share = sampling.fresh_prompts(project, count=2, seed=1)
+    assert {prompt.messages[0]["content"] for prompt in chosen} == {"edit 0", "edit 1"}
+    assert share == 1
 
 
 @pytest.mark.parametrize(("pairs", "weight"), [(10, 0.2), (45, 0.2), (60, 0.15), (90, 0.1), (900, 0.1)])

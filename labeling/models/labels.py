@@ -98,6 +98,7 @@ class Dataset(models.Model):
     class Kind(models.TextChoices):
         DEMONSTRATIONS = "demonstrations"
         PREFERENCES = "preferences"
+        RATINGS = "ratings"
         PROMPTS = "prompts"
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="datasets")
@@ -105,6 +106,7 @@ class Dataset(models.Model):
     kind = models.CharField(max_length=16, choices=Kind)
     filter = models.JSONField(default=dict, help_text="what was asked for")
     size = models.PositiveIntegerField(default=0)
+    schema = models.PositiveSmallIntegerField(default=1, help_text="version of its rows' columns")
     digest = models.CharField(max_length=64, help_text="sha256 over its rows, in order")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     frozen_at = models.DateTimeField(auto_now_add=True)

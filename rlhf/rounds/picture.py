@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from guidelines.models import GuidelineVersion
+from labeling import dataset
 from labeling.models import Annotation, Dataset, Lease, Project, Task
 from rlhf.models import Loop, Metric, Round, RoundStep, Run
 from rlhf.rounds import loop, sampling, summary
@@ -21,6 +22,7 @@ from rlhf.rounds.summary import Summary, step_name
 from rlhf.runs import directory
 
 NEWEST_ROUNDS = 12
+WRITING = dataset.LABELS[Dataset.Kind.DEMONSTRATIONS]
 LIVE = (Run.State.QUEUED, Run.State.RUNNING)
 
 
@@ -39,7 +41,10 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything the stations say. Labels counted are those that stand; ``gathering`` is their round."""
+    """Everything the stations say. Labels counted are those that stand; ``gathering`` is their round.
+
+    Rankings are all that sets answers against each other, demonstrations all that is written, edits too.
+    """
 
     project: Project
     settings: Loop
@@ -112,8 +117,8 @@ def read(project: Project) -> Picture:
         Task.objects.open()
         .filter(project=project)
         .aggregate(
-            rankings=Count("pk", filter=Q(kind=Task.Kind.RANK)),
-            demonstrations=Count("pk", filter=Q(kind=Task.Kind.DEMONSTRATE)),
+            rankings=Count("pk", filter=Q(kind__in=sampling.RANKING)),
+            demonstrations=Count("pk", filter=Q(kind__in=WRITING)),
         )
     )
     # An import has no lease: it is nobody's reading of a guideline, and no work of this hour.
@@ -122,8 +127,8 @@ def read(project: Project) -> Picture:
         Annotation.objects.valid()
         .filter(task__project=project)
         .aggregate(
-            rankings=Count("pk", filter=Q(kind=Task.Kind.RANK)),
-            demonstrations=Count("pk", filter=by_people & Q(kind=Task.Kind.DEMONSTRATE)),
+            rankings=Count("pk", filter=Q(kind__in=sampling.RANKING)),
+            demonstrations=Count("pk", filter=by_people & Q(kind__in=WRITING)),
             imported=Count("pk", filter=~by_people),
             hour=Count("pk", filter=by_people & Q(submitted_at__gte=timezone.now() - timedelta(hours=1))),
             older=Count("pk", filter=by_people & ~Q(guideline_version=guideline)),

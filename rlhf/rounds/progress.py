@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef
 
-from labeling.models import Annotation, DatasetItem, Task
+from labeling import dataset
+from labeling.models import Dataset, DatasetItem, Task
 from rlhf.models import Round, RoundStep
 
-LABELED = {Round.Kind.DEMONSTRATIONS: Task.Kind.DEMONSTRATE, Round.Kind.PREFERENCES: Task.Kind.RANK}
+# What a round freezes.
+LABELED = {
+    Round.Kind.DEMONSTRATIONS: Dataset.Kind.DEMONSTRATIONS,
+    Round.Kind.PREFERENCES: Dataset.Kind.PREFERENCES,
+}
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,17 @@ def progress(round: Round) -> Progress:
     frozen = next((step.dataset for step in round.steps.all() if step.dataset), None)
     if frozen:
         return Progress(labels=frozen.size, target=round.label_target, open_tasks=0)
+    kind = LABELED[Round.Kind(round.kind)]
+    # An edit trains in rounds of both kinds: in one of each.
     earlier = DatasetItem.objects.filter(
         annotation=OuterRef("pk"),
+        dataset__kind=kind,
         dataset__in=RoundStep.objects.filter(
             round__project=round.project_id, round__number__lt=round.number, dataset__isnull=False
         ).values("dataset"),
     )
-    kind = LABELED[Round.Kind(round.kind)]
-    labels = Annotation.objects.trainable().filter(task__project=round.project_id, kind=kind)
-    tasks = Task.objects.open().filter(project=round.project_id, kind=kind)
+    labels = dataset.trainable(project=round.project, kind=kind)
+    tasks = Task.objects.open().filter(project=round.project_id, kind__in=dataset.LABELS[kind])
     return Progress(
         labels=labels.filter(~Exists(earlier)).count(), target=round.label_target, open_tasks=tasks.count()
     )

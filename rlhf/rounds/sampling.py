@@ -20,6 +20,8 @@ from rlhf.trainers import knobs as trainer_knobs
 Row = dict[str, Any]
 # The kinds of checkpoints whose answers are worth ranking.
 ANSWERING = (Checkpoint.Kind.SFT, Checkpoint.Kind.POLICY)
+# The kinds of tasks that set answers against each other.
+RANKING = (Task.Kind.RANK, Task.Kind.COMPARE, Task.Kind.RATE)
 
 
 def loop_of(project: Project) -> Loop:
@@ -38,13 +40,13 @@ def fresh_prompts(project: Project, *, count: int, seed: int) -> tuple[list[Prom
     The chance is None where prompts ranked unequally often had to be mixed.
     """
     train = training_prompts(project)
-    ranked = Task.objects.filter(prompt=OuterRef("pk"), kind=Task.Kind.RANK)
+    ranked = Task.objects.filter(prompt=OuterRef("pk"), kind__in=RANKING)
     unseen = list(train.filter(~Exists(ranked)).order_by("pk").values_list("pk", flat=True))
     rng = random.Random(seed)
     chosen = rng.sample(unseen, min(count, len(unseen)))
     share = len(chosen) / len(unseen) if unseen else None
     if len(chosen) < count:
-        times = Count("tasks", filter=Q(tasks__kind=Task.Kind.RANK))
+        times = Count("tasks", filter=Q(tasks__kind__in=RANKING))
         rest = train.exclude(pk__in=chosen).annotate(times=times).values_list("times", "pk")
         # Sorted by how often, then by a draw: the least ranked first, none favoured among equals.
         least = sorted((times, rng.random(), pk) for times, pk in rest)
@@ -107,7 +109,7 @@ def keep_busy(following: Round, *, user: Any = None) -> None:
     current = project.current_checkpoint
     if current is None or current.kind not in ANSWERING:
         return
-    waiting = Task.objects.open().filter(project=project, kind=Task.Kind.RANK).count()
+    waiting = Task.objects.open().filter(project=project, kind__in=RANKING).count()
     if (missing := loop_of(project).tasks_per_round - waiting) > 0:
         jobs.enqueue(answer_fresh(project, round=following, count=missing, user=user))
 
@@ -125,9 +127,10 @@ def add_tasks(project: Project, *, runs: Sequence[Run], round_number: int, prior
         for prompt, completions in take_in(run).items():
             if prompt.split == Split.TRAIN:
                 by_prompt.setdefault(prompt, []).extend(completions)
+    _, most = work.TAKES[Task.Kind.RANK]
     return work.add_rank_tasks(
         project=project,
-        completions_by_prompt=by_prompt,
+        completions_by_prompt={prompt: some[:most] for prompt, some in by_prompt.items()},
         round_number=round_number,
         propensity=next(rows_of(runs[0])).get("propensity"),
         priority=priority,

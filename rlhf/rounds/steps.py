@@ -19,6 +19,7 @@ from models_zoo.models import Checkpoint
 from rlhf.checkpoints import endings, evaluation
 from rlhf.models import Round, RoundStep, Run
 from rlhf.rounds import guard, sampling
+from rlhf.rounds.progress import LABELED
 from rlhf.rounds.sampling import loop_of
 from rlhf.runs import jobs
 from rlhf.trainers import knobs as trainer_knobs
@@ -64,9 +65,7 @@ def start_of(checkpoint: Checkpoint | None, kind: str) -> Checkpoint | None:
 
 
 def _freeze(step: RoundStep) -> str:
-    kind = Dataset.Kind.DEMONSTRATIONS
-    if step.round.kind == Round.Kind.PREFERENCES:
-        kind = Dataset.Kind.PREFERENCES
+    kind = LABELED[Round.Kind(step.round.kind)]
     step.dataset = dataset.freeze(project=step.round.project, kind=kind)
     people = step.dataset.items.aggregate(n=Count("annotation__labeler", distinct=True))["n"]
     by = "1 labeler" if people == 1 else f"{people} labelers"

@@ -22,9 +22,7 @@ class Command(command_line.Command):
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", required=True, metavar="SLUG")
         parser.add_argument("--dataset", type=int, metavar="N", help="its number; the newest unless given")
-        parser.add_argument(
-            "--form", choices=["sft", "pairs", "groups", "prompts"], help="the kind's own unless given"
-        )
+        parser.add_argument("--form", choices=formats.FORMS, help="the kind's own unless given")
         parser.add_argument("--format", choices=list(formats.FORMATS), help="by the file's name unless given")
         parser.add_argument("--output", default="-", metavar="FILE", help="standard output unless given")
 
