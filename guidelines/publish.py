@@ -62,13 +62,13 @@ def publish(
     """Append a version to ``guideline``, carry its effects out, and return both.
 
     Args:
+        criteria: in the form of `guidelines.criteria`; those of the newest version unless given.
         based_on: the version that the body was written upon, 0 for none; unless given, any will do.
 
     Raises:
         GuidelineError: the body is empty, a text too long or not storable, a criterion is malformed,
             nothing differs from the newest version, or that is not the one of ``based_on``.
     """
-    criteria = check_criteria([] if criteria is None else criteria)
     _check(body=body, note=note)
     with transaction.atomic():
         # The row lock numbers versions one after another when two admins publish at once.
@@ -77,6 +77,9 @@ def publish(
         if newest and based_on not in {None, newest.number}:
             said = f"Version {newest.number} was published while you wrote."
             raise GuidelineError("body", f"{said} Take its changes over, then publish.")
+        if criteria is None:
+            criteria = newest.criteria if newest else []
+        criteria = check_criteria(criteria)
         sha256 = digest(body=body, criteria=criteria)
         if newest and newest.digest == sha256:
             raise GuidelineError("body", f"Nothing differs from version {newest.number}.")

@@ -43,6 +43,29 @@ class UncheckedField(serializers.JSONField):
         return data
 
 
+class CriterionForm(Rest):
+    # "label" and "required" are words of the framework's.
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        of_a_scale = "scales only"
+        return {
+            "key": serializers.CharField(help_text="names it in answers"),
+            "label": serializers.CharField(),
+            "help": serializers.CharField(required=False),
+            "scope": serializers.ChoiceField(choices=["completion", "prompt"]),
+            "type": serializers.ChoiceField(choices=["scale", "flag"]),
+            "required": serializers.BooleanField(),
+            "min": serializers.IntegerField(required=False, help_text=of_a_scale),
+            "max": serializers.IntegerField(required=False, help_text=of_a_scale),
+            "low": serializers.CharField(required=False, help_text="words for the least; scales only"),
+            "high": serializers.CharField(required=False, help_text="words for the most; scales only"),
+        }
+
+
+@extend_schema_field(CriterionForm(many=True))
+class CriteriaField(UncheckedField):
+    """Criteria, which `guidelines.criteria` checks."""
+
+
 @extend_schema_field({"type": "object", "additionalProperties": True})
 class AnswerField(UncheckedField):
     """An answer in the form of the task's kind; `labeling.answers` says what that is and checks it."""
@@ -137,6 +160,24 @@ class TasksMadeForm(Rest):
     made = serializers.IntegerField()
 
 
+class PublishForm(Form):
+    body = serializers.CharField(allow_blank=True, trim_whitespace=False, help_text="Markdown")
+    criteria = CriteriaField(required=False, help_text="those of the newest version unless given")
+    preset = serializers.CharField(required=False, help_text="criteria by name instead: instructgpt")
+    note = serializers.CharField(required=False, allow_blank=True, help_text="what changed, in one sentence")
+    based_on = serializers.IntegerField(
+        required=False,
+        min_value=0,
+        max_value=2**31 - 1,
+        help_text="the version this was written upon, 0 for none",
+    )
+
+    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        if "criteria" in asked and "preset" in asked:
+            raise serializers.ValidationError({"preset": "Give criteria or a preset, not both."})
+        return asked
+
+
 class FreezeForm(Form):
     kind = serializers.ChoiceField(choices=Dataset.Kind.choices)
     filter = serializers.DictField(required=False)
@@ -159,28 +200,16 @@ class CandidateForm(Rest):
     html = serializers.CharField(help_text="the text as it is to be read, sanitised")
 
 
-class CriterionForm(Rest):
-    # "label" and "required" are words of the framework's.
-    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        of_a_scale = "scales only"
-        return {
-            "key": serializers.CharField(help_text="names it in answers"),
-            "label": serializers.CharField(),
-            "help": serializers.CharField(required=False),
-            "scope": serializers.ChoiceField(choices=["completion", "prompt"]),
-            "type": serializers.ChoiceField(choices=["scale", "flag"]),
-            "required": serializers.BooleanField(),
-            "min": serializers.IntegerField(required=False, help_text=of_a_scale),
-            "max": serializers.IntegerField(required=False, help_text=of_a_scale),
-            "low": serializers.CharField(required=False, help_text="words for the least; scales only"),
-            "high": serializers.CharField(required=False, help_text="words for the most; scales only"),
-        }
-
-
 class VersionForm(Rest):
     id = serializers.IntegerField()
     guideline = serializers.SlugField()
     number = serializers.IntegerField()
+
+
+class PublishedForm(VersionForm):
+    effects = serializers.ListField(
+        child=serializers.CharField(), help_text="what publishing did to the work under way, in sentences"
+    )
 
 
 class StoredDraftForm(Rest):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.api import datasets, projects, work
+from labeling.api import datasets, guidelines, projects, work
 
 urlpatterns = [
     path("projects/", projects.Projects.as_view()),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("projects/<slug:slug>/next/", work.Next.as_view()),
     path("projects/<slug:slug>/annotations/", work.Annotations.as_view()),
     path("projects/<slug:slug>/datasets/", datasets.Datasets.as_view()),
+    path("guidelines/<slug:slug>/versions/", guidelines.Versions.as_view()),
     path("leases/<uuid:lease_id>/draft/", work.LeaseDraft.as_view()),
     path("leases/<uuid:lease_id>/heartbeat/", work.LeaseHeartbeat.as_view()),
     path("leases/<uuid:lease_id>/skip/", work.LeaseSkip.as_view()),
