@@ -86,7 +86,8 @@ class _Renderer(RendererHTML):
         return f'<span class="image">{gettext("Image:")} {escapeHtml(alt)} <code>{address}</code></span>'
 
     def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return f"<div {_scrolls(gettext('Table'))}>{self.renderToken(tokens, idx, options, env)}"
+        table = self.renderToken(tokens, idx, options, env)
+        return f'<div dir="{tokens[idx].attrs["dir"]}" {_scrolls(gettext("Table"))}>{table}'
 
     def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return f"{self.renderToken(tokens, idx, options, env)}</div>\n"

@@ -9,7 +9,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from guidelines.models import GuidelineVersion
-from guidelines.render import body_html, markdown
+from guidelines.render import answer_html, body_html
 from labeling import answers, tokens
 from labeling.access import SignedInRequest, membership_of, project_context
 from labeling.desk import MOST_COUNTED, desk, waiting
@@ -73,7 +73,7 @@ def drawer(request: SignedInRequest, slug: str, number: int) -> HttpResponse:
 def preview(request: SignedInRequest, slug: str) -> HttpResponse:
     """What a text looks like as Markdown; nothing is stored."""
     membership_of(user=request.user, slug=slug)
-    return HttpResponse(markdown(request.POST.get("text", "")[: answers.MOST_BYTES]))
+    return HttpResponse(answer_html(request.POST.get("text", "")[: answers.MOST_BYTES]))
 
 
 @login_required

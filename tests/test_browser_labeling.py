@@ -317,7 +317,7 @@ def test_html_stays_text(server: Server, page: Page) -> None:
     desk.sign_in(page)
     desk.open(page, "rank")
     assert set(page.locator("[data-text]").all_inner_texts()) == set(answers)
-    expect(page.locator("[data-prompt] .plain")).to_have_text(hostile)
+    expect(page.locator("[data-prompt] .reading")).to_have_text(hostile)
     press(page, "1", "ArrowUp", "2", "ArrowUp", "3", "ArrowUp", "Enter")
     expect(page.locator("#review-what")).to_contain_text(hostile)
     desk.open(page, "demonstrate")

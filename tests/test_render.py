@@ -64,7 +64,7 @@ def check_safe(page: Shown) -> None:
         ("|a|b|\n|-|-:|\n|1|2|", '<td dir="auto" class="to-right">2</td>'),
         (
             "|a|\n|-|\n|1|",
-            '<div class="scrolls" tabindex="0" role="group" aria-label="Table"><table dir="ltr">',
+            '<div dir="ltr" class="scrolls" tabindex="0" role="group" aria-label="Table"><table dir="ltr">',
         ),
         (
             "```python\nif a: # <b>\n```",
@@ -122,7 +122,7 @@ def test_laid_out(text: str, wanted: str):
         ("1. 12\n2. hello שלום", ["ol ltr", "p auto", "p auto"]),
         ("> - שלום", ["blockquote rtl", "ul rtl", "p auto"]),
         ("- 1\n\na\n\n- ש", ["ul auto", "p auto", "p auto", "ul rtl", "p auto"]),
-        ("|שם|b|\n|-|-|", ["table rtl", "th auto", "th auto"]),
+        ("|שם|b|\n|-|-|", ["div rtl", "table rtl", "th auto", "th auto"]),
         ("# שלום", ["h3 auto"]),
         ("```js\n// שלום\n```", ["pre ltr"]),
         ("```\nשלום\n```", ["pre auto"]),

@@ -1,6 +1,7 @@
 /** An answer as a card: its number, a tag for its place, a note, and the text in full. */
 import { fill, gettext } from "../js/words.js";
 import { copyOf } from "./kind.js";
+import { reading } from "./reading.js";
 
 export function answerCard(candidate, number, keyLabel) {
   const card = copyOf("answer-card");
@@ -10,7 +11,7 @@ export function answerCard(candidate, number, keyLabel) {
   key.textContent = number;
   key.dataset.id = candidate.id;
   key.setAttribute("aria-label", keyLabel);
-  fillAnswer(card.querySelector("[data-text]"), candidate);
+  reading(card.querySelector("[data-text]"), candidate);
   return card;
 }
 
@@ -21,9 +22,7 @@ export function numberedAnswer(candidate, number, note = "") {
   const badge = document.createElement("b");
   badge.textContent = number;
   const text = document.createElement("div");
-  text.className = "plain";
-  text.dir = "auto";
-  fillAnswer(text, candidate);
+  reading(text, candidate);
   block.append(badge, text);
   if (note) {
     const line = document.createElement("p");
@@ -32,10 +31,6 @@ export function numberedAnswer(candidate, number, note = "") {
     block.append(line);
   }
   return block;
-}
-
-function fillAnswer(element, { text }) {
-  element.textContent = text;
 }
 
 /** Bring a card before the reader's eyes; a long answer is read from its beginning. */

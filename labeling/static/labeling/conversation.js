@@ -1,5 +1,6 @@
-/** A conversation as quiet blocks of plain text, the last turn in full weight. */
+/** A conversation as quiet blocks, the last turn in full weight. */
 import { gettext } from "../js/words.js";
+import { reading } from "./reading.js";
 
 const ROLES = {
   system: () => gettext("Setting"),
@@ -8,7 +9,7 @@ const ROLES = {
 };
 
 /** Text of a message, whether a string or a list of content parts. */
-export const textOf = ({ content }) =>
+const textOf = ({ content }) =>
   typeof content === "string" ? content : content.map((part) => part.text ?? "").join("\n");
 
 export function conversation(messages) {
@@ -25,9 +26,7 @@ export function conversation(messages) {
       turn.append(who);
     }
     const text = document.createElement("div");
-    text.className = "plain";
-    text.dir = "auto";
-    text.textContent = textOf(message);
+    reading(text, { text: textOf(message), html: message.html });
     turn.append(text);
     list.append(turn);
   });

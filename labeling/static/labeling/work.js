@@ -12,6 +12,7 @@ import { Keys } from "./keys.js";
 import { ELEMENTS } from "./kinds.js";
 import { Outbox } from "./outbox.js";
 import { Panels } from "./panels.js";
+import { switchPlain } from "./reading.js";
 import { Retry } from "./retry.js";
 import { StateLine } from "./state_line.js";
 
@@ -66,6 +67,7 @@ class Work {
       undo: () => this.undo(),
       guideline: () => this.panels.guideline(this.task),
       keys: () => this.panels.open("keys"),
+      plain: () => this.panels.say(switchPlain()),
       leave: () => this.leaveRevision(),
       load: () => this.load(),
     };
@@ -73,7 +75,7 @@ class Work {
   }
 
   key(name) {
-    const own = { g: "guideline", s: "skip", "?": "keys" }[name];
+    const own = { g: "guideline", s: "skip", v: "plain", "?": "keys" }[name];
     if (own) return () => this.act(own);
     const special = this.view?.key(name);
     if (special) return special;
