@@ -6,15 +6,19 @@ import { DemonstrationEditor, wordsIn } from "./write.js";
 /** A long text is compared a moment after the last key, not at each. */
 const PAUSE = 120;
 
+/** On a phone one face is shown at a time, see edit.css. */
+const narrow = matchMedia("(max-width: 860px)");
+
 export class EditSheet extends DemonstrationEditor {
   /** The text as it was before it went back to the model's. */
   #mine = null;
 
   build() {
     this.text.value = this.original;
+    this.text.setSelectionRange(0, 0);
     super.build();
     this.querySelector("[data-restore]").addEventListener("click", () => this.restore());
-    this.uncover(this.face);
+    this.turn(narrow.matches ? "write" : "changes");
     this.#paintChanges();
   }
 
@@ -64,6 +68,12 @@ export class EditSheet extends DemonstrationEditor {
     return name === "u" && this.#mine !== null ? () => this.undo() : null;
   }
 
+  /** Wide, the editor is in sight beside every face. */
+  pointOut() {
+    if (narrow.matches) this.turn("write");
+    this.text.focus();
+  }
+
   restore() {
     if (this.doubt) return;
     this.#mine = this.text.value;
@@ -93,7 +103,7 @@ export class EditSheet extends DemonstrationEditor {
     return whole;
   }
 
-  /** Wide, the text stays beside what is looked at; on a phone one face is shown at a time. */
+  /** Wide, the text stays beside what is looked at. */
   uncover(face) {
     this.dataset.face = face;
     this.querySelector("[data-preview]").hidden = face !== "preview";

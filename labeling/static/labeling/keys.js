@@ -7,7 +7,9 @@ const SWITCH = "tutelage:keys";
 export const typing = (target) =>
   Boolean(target?.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]"));
 
-const pressable = (target) => Boolean(target?.closest?.("button, a[href], summary, input"));
+// Enter does nothing on a check box or radio button of its own.
+const pressable = (target) =>
+  Boolean(target?.closest?.("button, a[href], summary, input:not([type=checkbox], [type=radio])"));
 
 export class Keys {
   /**

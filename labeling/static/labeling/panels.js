@@ -126,7 +126,9 @@ export class Panels {
     byId("review-what").replaceChildren(view.review());
     byId("review-comment").value = view.comment;
     this.open("review");
-    document.querySelector("#review [data-do=submit]").focus();
+    // Read from the beginning; what sends it stays in sight below.
+    byId("review").scrollTop = 0;
+    document.querySelector("#review [data-do=submit]").focus({ preventScroll: true });
   }
 
   get reviewing() {

@@ -123,9 +123,9 @@ export class RankBoard extends Kind {
     this.#repaint();
   }
 
-  /** A few words on an answer, in its card and in the review. */
-  note(id, text) {
-    this.#notes.set(id, text);
+  /** A few words on an answer for its card, and all of them for the review. */
+  note(id, text, inFull = text) {
+    this.#notes.set(id, inFull);
     this.#cards.get(id).querySelector(".note").textContent = text;
   }
 
@@ -151,12 +151,12 @@ export class RankBoard extends Kind {
     if (rest.length) {
       const item = this.#reviewed(rest);
       item.className = "left-out";
-      item.prepend(line(this.#restWords(this.#allBad)));
+      item.prepend(part("p", this.#restWords(this.#allBad), "soft small"));
       list.append(item);
     }
     if (!this.#allBad) return list;
     const whole = document.createElement("div");
-    whole.append(line(gettext("All are bad."), "tag bad"), list);
+    whole.append(part("p", gettext("All are bad."), "tag bad"), list);
     return whole;
   }
 
@@ -239,11 +239,10 @@ export class RankBoard extends Kind {
     chip.type = "button";
     chip.className = "chip";
     chip.dataset.id = candidate.id;
-    const badge = document.createElement("b");
-    badge.textContent = number;
-    const start = document.createElement("span");
-    start.textContent = candidate.text.slice(0, 80);
-    chip.append(badge, start);
+    // Read aloud it is "Answer 1 Once upon a time, 2nd": what is seen is part of its name.
+    const start = part("span", candidate.text.slice(0, 80), "start");
+    chip.append(part("span", gettext("Answer"), "visually-hidden"), part("b", number), start);
+    chip.append(part("span", "", "visually-hidden"));
     this.#chips.set(candidate.id, chip);
   }
 
@@ -265,8 +264,7 @@ export class RankBoard extends Kind {
       tag.classList.toggle("accent", tierOf(this.#tiers, id) >= 0);
       const chip = this.#chips.get(id);
       chip.classList.toggle("picked", picked);
-      const label = fill(gettext("Answer %(n)s, %(place)s"), { n: this.#number(id), place });
-      chip.setAttribute("aria-label", label);
+      chip.lastChild.textContent = `, ${place}`;
       chip.setAttribute("aria-pressed", String(picked));
     }
     if (focused?.matches(".chip") && this.contains(focused)) focused.focus({ preventScroll: true });
@@ -339,8 +337,8 @@ export class RankBoard extends Kind {
   }
 }
 
-function line(text, className = "soft small") {
-  const element = document.createElement("p");
+function part(name, text, className = "") {
+  const element = document.createElement(name);
   element.className = className;
   element.textContent = text;
   return element;

@@ -24,7 +24,7 @@ export class RateSheet extends Kind {
     const side = this.querySelector(".side");
     this.#board = document.createElement("rank-board");
     this.replaceChildren(this.#board);
-    this.#board.task = { ...task, partial: false };
+    this.#board.task = task;
     // The rail of tiers takes turns with the criteria beside the same texts.
     side.append(this.#board.querySelector(".rail"));
     this.#board.append(side);
@@ -48,9 +48,9 @@ export class RateSheet extends Kind {
   }
 
   get answer() {
-    const ratings = Object.fromEntries(this.#ids.map((id) => [id, this.#whole(id)]));
+    const ratings = Object.fromEntries(this.#ids.map((id) => [id, this.#values.get(id)]));
     const tiers = this.#ranks ? { tiers: this.#board.answer.tiers } : {};
-    return this.commented({ ratings, prompt: this.#whole(PROMPT), ...tiers });
+    return this.commented({ ratings, prompt: this.#values.get(PROMPT), ...tiers });
   }
 
   set answer(answer) {
@@ -77,6 +77,10 @@ export class RateSheet extends Kind {
     return none && this.#board.empty && !this.comment;
   }
 
+  get doubt() {
+    return this.#ranks && this.#board.doubt;
+  }
+
   pointOut() {
     const open = this.#firstOpen;
     if (open === undefined) return;
@@ -98,8 +102,9 @@ export class RateSheet extends Kind {
     if (name === " ") return current?.type === "flag" && !this.#onControl ? () => this.#toggle(current) : null;
     if (!/^[0-9]$/.test(name)) return null;
     const scale = this.#scaleInHand;
-    const fits = scale && fitting(scale, Number(name)) !== undefined;
-    return fits ? () => this.#set(scale, Number(name)) : null;
+    // On a scale from 1 to 10 the key 0 stands for 10.
+    const value = scale && [Number(name), name === "0" ? 10 : null].find((one) => fitting(scale, one) !== undefined);
+    return Number.isInteger(value) ? () => this.#set(scale, value) : null;
   }
 
   /** To the stop before or after this one. */
@@ -133,6 +138,8 @@ export class RateSheet extends Kind {
     this.#board.pick(this.#ids.includes(stop) ? stop : null, { quietly: true });
     if (stop === PROMPT && !quietly) this.querySelector(".prompt").scrollIntoView({ block: "nearest" });
     this.#paint();
+    const [strip, here] = [this.querySelector(".stops"), this.querySelector(".stops [aria-current]")];
+    strip.scrollLeft = here.offsetLeft + here.offsetWidth / 2 - strip.clientWidth / 2;
     if (!quietly) this.say(this.#stopWords(stop));
   }
 
@@ -224,18 +231,12 @@ export class RateSheet extends Kind {
 
   #isOpen(criterion, stop = this.#stop) {
     const value = this.#values.get(stop)?.[criterion.key];
-    return criterion.required && criterion.type === "scale" && value === undefined;
+    return criterion.required && value === undefined;
   }
 
   #isDone(stop) {
     if (stop === RANK) return this.#board.lack === null;
     return !this.#criteriaOf(stop).some((criterion) => this.#isOpen(criterion, stop));
-  }
-
-  /** With a plain "no" for each flag that must be answered. */
-  #whole(stop) {
-    const flags = this.#criteriaOf(stop).filter((one) => one.type === "flag" && one.required);
-    return { ...Object.fromEntries(flags.map((one) => [one.key, false])), ...this.#values.get(stop) };
   }
 
   /** Only known criteria with values that fit: what an old draft is trusted with. */
@@ -290,8 +291,7 @@ export class RateSheet extends Kind {
 
   #turn(step) {
     const n = this.#criteria.length;
-    // The first press shows where the hands are; the next ones move.
-    if (this.#panel[this.#at].contains(document.activeElement)) this.#at = (this.#at + step + n) % n;
+    this.#at = (this.#at + step + n) % n;
     this.#focus();
     this.#paint();
   }
@@ -348,7 +348,7 @@ export class RateSheet extends Kind {
     const progress = { n: rated, of: this.#ids.length };
     this.querySelector("[data-progress]").textContent = fill(gettext("%(n)s of %(of)s answers rated"), progress);
     this.querySelector(".prompt").classList.toggle("picked", this.#stop === PROMPT);
-    for (const id of this.#ids) this.#board.note(id, this.#short(id));
+    for (const id of this.#ids) this.#board.note(id, this.#short(id), this.#inWords(id));
     for (const button of this.querySelectorAll(".stops button")) this.#paintStop(button);
     this.#paintOnward();
   }
