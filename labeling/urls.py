@@ -15,6 +15,7 @@ urlpatterns = [
     path("projects/<slug:slug>/preview/", views.preview, name="preview"),
     path("projects/<slug:slug>/guideline/<int:number>/", views.drawer, name="drawer"),
     path("api/", include("labeling.api.urls")),
+    path("account/keys/", views.key_list, name="keys"),
     path("account/tokens/", views.token_list, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", views.token_revoke, name="token_revoke"),
 ]

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from guidelines.models import GuidelineVersion
 from guidelines.render import answer_html, body_html
-from labeling import answers, tokens
+from labeling import answers, keys, tokens
 from labeling.access import SignedInRequest, membership_of, project_context
 from labeling.desk import MOST_COUNTED, desk, waiting
 from labeling.models import ApiToken, Task
@@ -35,7 +35,8 @@ def work(request: SignedInRequest, slug: str, kind: str = "") -> HttpResponse:
     if kind and kind not in Task.Kind.values:
         raise Http404
     membership = membership_of(user=request.user, slug=slug)
-    return render(request, "labeling/work.html", {**project_context(membership), "kind": kind})
+    context = {**project_context(membership), "kind": kind, "keys": keys.settings_of(request.user)}
+    return render(request, "labeling/work.html", context)
 
 
 @require_GET
@@ -74,6 +75,19 @@ def preview(request: SignedInRequest, slug: str) -> HttpResponse:
     """What a text looks like as Markdown; nothing is stored."""
     membership_of(user=request.user, slug=slug)
     return HttpResponse(answer_html(request.POST.get("text", "")[: answers.MOST_BYTES]))
+
+
+@login_required
+@require_GET
+def key_list(request: SignedInRequest) -> HttpResponse:
+    """The keys of the work page, to change and to switch off; `key_list.js` does it over the API."""
+    chosen = keys.settings_of(request.user)
+    shown = {name: keys.label(chosen.keys.get(name, name)) for name in keys.DOES}
+    groups = [
+        (group.title, [(name, does, shown[name]) for name, does in group.keys.items()])
+        for group in keys.GROUPS
+    ]
+    return render(request, "labeling/keys.html", {"groups": groups, "chosen": chosen})
 
 
 @login_required

@@ -106,6 +106,15 @@ class SubmitForm(Form):
     active_seconds = ActiveSecondsField()
 
 
+class KeysForm(Form):
+    single_keys = serializers.BooleanField(required=False, help_text="false: only keys with Ctrl act")
+    keys = serializers.DictField(
+        child=serializers.CharField(trim_whitespace=False, max_length=20),
+        required=False,
+        help_text='{"u": "z"}: the delivered key, by its browser\'s name, and the chosen one',
+    )
+
+
 class ReviseForm(Form):
     submission_id = serializers.UUIDField()
     answer = AnswerField()

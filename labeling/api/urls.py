@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.api import datasets, guidelines, projects, work
+from labeling.api import account, datasets, guidelines, projects, work
 
 urlpatterns = [
     path("projects/", projects.Projects.as_view()),
@@ -22,6 +22,7 @@ urlpatterns = [
     path("leases/<uuid:lease_id>/submit/", work.LeaseSubmit.as_view()),
     path("annotations/<int:annotation_id>/revise/", work.AnnotationRevise.as_view()),
     path("annotations/<int:annotation_id>/invalidate/", work.AnnotationInvalidate.as_view()),
+    path("account/keys/", account.Keys.as_view()),
     path("datasets/<int:dataset_id>/", datasets.OneDataset.as_view()),
     path("datasets/<int:dataset_id>/export/", datasets.DatasetExport.as_view()),
 ]

@@ -2,6 +2,7 @@
 
 from labeling.models.labels import Annotation, AnnotationQuerySet, Dataset, DatasetItem, Invalidation
 from labeling.models.projects import (
+    AccountSettings,
     ApiToken,
     Event,
     Import,
@@ -14,6 +15,7 @@ from labeling.models.projects import (
 from labeling.models.work import Candidate, Completion, Draft, Lease, Prompt, Task, TaskQuerySet
 
 __all__ = [
+    "AccountSettings",
     "Annotation",
     "AnnotationQuerySet",
     "ApiToken",

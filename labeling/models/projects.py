@@ -144,6 +144,19 @@ class ApiToken(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
 
+class AccountSettings(models.Model):
+    """What a person chose for themselves; without a row all is as delivered."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, primary_key=True, on_delete=models.CASCADE, related_name="+"
+    )
+    single_keys = models.BooleanField(default=True, help_text="keys act without Ctrl on the work page")
+    keys = models.JSONField(default=dict, help_text="delivered key: the one chosen in its place")
+
+    def __str__(self) -> str:
+        return f"settings of {self.user_id}"
+
+
 class Event(models.Model):
     """A numbered notice that something of a project changed; it carries references, never payloads."""
 

@@ -32,19 +32,17 @@ export class Draft extends EventTarget {
   }
 
   /**
-   * A text that this browser kept and the server has not got wins over the server's, unless both moved on. A
-   * task that was `held` here while the server is away is as old as its fetching, so the kept text is newer.
+   * A text that this browser kept and the server has not got comes before the server's; saved upon the version
+   * it was written upon, it meets another one there as in `failed`. A task that was `held` here while the
+   * server is away is as old as its fetching, so the kept text is newer.
    */
   takeUp() {
     if (this.task.held) queueMicrotask(() => this.tell("kept"));
     const mine = this.kept.get(this.name);
-    if (this.task.held && mine?.version >= this.version) Object.assign(this, mine);
-    if (!mine?.dirty) return;
-    const theirs = { answer: this.answer, version: this.version };
-    this.answer = mine.answer;
-    this.dirty = this.safeHere = true;
-    if (mine.version === this.version || theirs.answer === null) queueMicrotask(() => this.save());
-    else queueMicrotask(() => this.turnStale(theirs));
+    if (!mine || !(mine.dirty || (this.task.held && mine.version >= this.version))) return;
+    Object.assign(this, mine);
+    this.safeHere = true;
+    if (this.dirty) queueMicrotask(() => this.save());
   }
 
   change(answer) {

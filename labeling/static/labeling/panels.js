@@ -14,7 +14,12 @@ export class Panels {
     });
     byId("keys-on").checked = work.keys.on;
     work.outbox.addEventListener("change", () => this.paintToast(work.outbox));
-    byId("keys-on").addEventListener("change", ({ target }) => work.keys.switch(target.checked));
+    byId("keys-on").addEventListener("change", ({ target }) => this.switchKeys(target));
+  }
+
+  async switchKeys({ checked }) {
+    const kept = await this.work.keys.switch(checked);
+    if (!kept) this.notice(gettext("The server does not answer: this holds for as long as the page is open."));
   }
 
   /** Show one stage: "loading", "task" (with its element), "nothing", or "away" (with the problem). */
@@ -41,7 +46,8 @@ export class Panels {
     scrollTo({ top: 0, behavior: "instant" });
     this.work.main.focus({ preventScroll: true });
     view.begin?.();
-    byId("undo-key").textContent = typing(document.activeElement) ? "Esc u" : "u";
+    const undo = this.work.keys.label("u");
+    byId("undo-key").textContent = typing(document.activeElement) ? `Esc ${undo}` : undo;
     this.say(revising ? gettext("Your label is open again. Send it once more when it is right.") : view.hint);
     this.refreshLeft();
   }
