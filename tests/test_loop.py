@@ -10,7 +10,7 @@ from conftest import until
 from django.db import IntegrityError, transaction
 from scenes import new_labeler, new_project
 
-from labeling import annotate, dataset, intake, queue, taste
+from labeling import annotate, dataset, intake, queue, taste, work
 from labeling.models import Annotation, Candidate, Task
 from labeling.projects import create_member, labeler_for
 from models_zoo.models import Checkpoint
@@ -113,6 +113,20 @@ def test_the_circle(project, labeler):
     assert (project.current_checkpoint, round.decision, round.gated) == (after, "promoted", False)
     with pytest.raises(loop.LoopError, match="promoted"):
         loop.refuse(round)
+
+
+@pytest.mark.slow
+def test_a_round_of_comparisons_and_edits(project, labeler):
+    """The trainers take what comparisons and edits become."""
+    work.make_tasks(project=project, kind="compare")
+    work.make_tasks(project=project, kind="edit")
+    for at in range(15):
+        label(project, labeler, "compare")
+        label(project, labeler, "edit", text=f"Once upon a time {at} friends shared a kite. The end.")
+    round = train(loop.start(loop.current_round(project), force=True))
+    assert round.state == Round.State.DONE, details(round)
+    assert round.steps.get(name="freeze").dataset.size == 30
+    assert Run.objects.get(round=round, algorithm="reward").result["pairs"] == 30
 
 
 @pytest.mark.slow
