@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import pytest
@@ -238,8 +239,7 @@ def test_share_kept_of_long_texts_changed_at_both_ends() -> None:
 
 # Whatever comes
 
-ids = st.integers(0, 4)
-values = st.recursive(
+anything = st.recursive(
     st.none() | st.booleans() | st.integers(-1, 9) | st.floats(allow_nan=False) | st.text(max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3)
@@ -247,35 +247,45 @@ values = st.recursive(
     ),
     max_leaves=8,
 )
-tiers = st.lists(st.lists(ids, max_size=3), max_size=3)
-scores = st.fixed_dictionaries({}, optional={"quality": st.integers(0, 8), "rude": st.booleans()})
-ratings = st.dictionaries(st.sampled_from(["1", "2", "3"]), scores, max_size=3)
-nearly = st.fixed_dictionaries(
-    {},
-    optional={
-        "tiers": tiers | values,
-        "all_bad": st.booleans() | values,
-        "both_bad": st.booleans(),
-        "preferred": ids | values,
-        "strength": st.sampled_from(answers.STRENGTHS) | values,
-        "ratings": ratings | values,
-        "prompt": st.fixed_dictionaries({}, optional={"clear": st.integers(-1, 5)}) | values,
-        "text": values,
-        "comment": st.text(max_size=3) | values,
-    },
+values = st.fixed_dictionaries({"quality": st.integers(1, 8)}, optional={"rude": st.booleans()})
+
+
+def nearly_whole(kind: str, n: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Answers of a kind to ``n`` candidates, most of which want little to be whole."""
+    ordered = st.permutations(range(1, n + 1))
+    tiers = ordered.map(lambda order: [[one] for one in order]) | st.lists(
+        st.lists(st.integers(1, n), min_size=1, max_size=2), max_size=3
+    )
+    parts: dict[str, dict[str, Any]] = {
+        "rank": {"tiers": tiers},
+        "compare": {
+            "preferred": st.none() | st.integers(1, n),
+            "strength": st.sampled_from(answers.STRENGTHS),
+        },
+        "rate": {
+            "ratings": st.fixed_dictionaries({str(pk): values for pk in range(1, n + 1)}),
+            "prompt": st.fixed_dictionaries({}, optional={"clear": st.integers(-1, 4)}),
+            "tiers": tiers,
+        },
+    }
+    flags = {"rank": {"all_bad": st.booleans()}, "compare": {"both_bad": st.booleans()}}
+    written = {"text": st.text(max_size=3)}
+    return st.fixed_dictionaries(parts.get(kind, written), optional=flags.get(kind, {}))
+
+
+harm = st.dictionaries(
+    st.sampled_from(["comment", *sorted({name for names in answers.FIELDS.values() for name in names})]),
+    anything,
+    max_size=1,
 )
 
 
-@given(
-    kind=st.sampled_from(Task.Kind.values),
-    answer=values | nearly,
-    n=st.integers(1, 3),
-    partial=st.booleans(),
-)
-@settings(max_examples=400, deadline=None)
-def test_what_is_accepted_is_whole(kind: str, answer: Any, n: int, partial: bool) -> None:
-    if isinstance(answer, dict):
-        answer = {name: part for name, part in answer.items() if name in (*answers.FIELDS[kind], "comment")}
+@pytest.mark.parametrize("kind", Task.Kind.values)
+@given(data=st.data(), n=st.integers(1, 3), partial=st.booleans())
+@settings(max_examples=200, deadline=None)
+def test_what_is_accepted_is_whole(kind: str, data: st.DataObject, n: int, partial: bool) -> None:
+    whole = nearly_whole(kind, n)
+    answer = data.draw(whole | st.builds(operator.or_, whole, harm) | anything)
     try:
         accepted = check(kind, answer, n, partial=partial)
     except answers.AnswerError as error:
