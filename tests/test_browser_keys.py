@@ -8,6 +8,7 @@ import pytest
 from conftest import Server
 from desks import Desk, a_desk
 from playwright.sync_api import Page, expect
+from test_browser_kinds import faults
 from test_browser_labeling import STORIES, press
 
 pytestmark = pytest.mark.browser
@@ -88,3 +89,17 @@ def test_switch_single_keys_off(desk: Desk, page: Page) -> None:
     expect(page.locator(".answer")).to_have_count(4)
     press(page, "g")
     expect(page.locator("#guideline")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(desk: Desk, page: Page, scheme: Any) -> None:
+    page.emulate_media(color_scheme=scheme)
+    page.goto("/account/keys/")
+    change(page, "u", "k")
+    change(page, "s", "k")
+    expect(page.locator(".errors:not([hidden])")).to_be_visible()
+    page.locator("[data-name=v]").press("Enter")
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert faults(page) == [], width
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
