@@ -9,6 +9,8 @@ const buttons = [...document.querySelectorAll("[data-name]")];
 const single = document.getElementById("single-keys");
 let chosen = JSON.parse(document.getElementById("chosen-keys").textContent);
 let asking = null;
+// One after the other: each sends all that is chosen, the one before it included.
+let before = Promise.resolve();
 
 function tell(state, text) {
   const line = document.querySelector("[data-saved]");
@@ -77,7 +79,7 @@ document.addEventListener(
     if (event.repeat) return;
     addEventListener("keyup", (up) => up.preventDefault(), { once: true, capture: true });
     ask(null);
-    if (event.key !== "Escape") choose(button, event.key);
+    if (event.key !== "Escape") before = before.then(() => choose(button, event.key));
   },
   { capture: true },
 );
