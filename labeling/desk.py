@@ -55,11 +55,8 @@ class Waiting:
     count: int
 
     @property
-    def title(self) -> str:
-        return str(WORDS[Task.Kind(self.kind)][0])
-
-    @property
     def does(self) -> str:
+        """What it asks for, in a sentence."""
         return str(WORDS[Task.Kind(self.kind)][1])
 
     @property

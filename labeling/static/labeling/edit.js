@@ -27,7 +27,7 @@ export class EditSheet extends DemonstrationEditor {
   }
 
   get hint() {
-    return gettext("Mend the model's answer. Press e to write; if nothing is wrong, send it as it is.");
+    return gettext("Mend the model's answer, or send it as it is if nothing is wrong.");
   }
 
   get heading() {
@@ -77,7 +77,7 @@ export class EditSheet extends DemonstrationEditor {
   restore() {
     if (this.doubt) return;
     this.#mine = this.text.value;
-    this.#become(this.original, gettext("Back to the model's answer. Press u to bring yours again."));
+    this.#become(this.original, gettext("Back to the model's answer. Undo brings yours again."));
   }
 
   undo() {
