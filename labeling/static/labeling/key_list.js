@@ -93,7 +93,9 @@ single.addEventListener("change", async () => {
   }
 });
 
-document.getElementById("reset").addEventListener("click", async () => {
+document.getElementById("reset").addEventListener("click", () => (before = before.then(reset)));
+
+async function reset() {
   try {
     chosen = (await keep({ keys: {} })).keys;
     for (const button of buttons) complain(button, null);
@@ -101,6 +103,6 @@ document.getElementById("reset").addEventListener("click", async () => {
     tell("bad", problem.message);
   }
   paint();
-});
+}
 
 paint();
