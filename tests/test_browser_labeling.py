@@ -385,3 +385,18 @@ def test_the_theme_stays_chosen(ranking: Desk, page: Page) -> None:
     page.reload()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_first_load_is_light(ranking: Desk, page: Page) -> None:
+    """120 kB over the wire, headers included, for everything but the answers' text."""
+    page.goto("about:blank")
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.send("Network.clearBrowserCache")
+    sizes: list[float] = []
+    network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    ranking.open(page, "rank")
+    expect(page.locator(".answer")).to_have_count(4)
+    page.wait_for_load_state("networkidle")
+    assert len(sizes) > 10
+    assert sum(sizes) < 120_000
