@@ -119,29 +119,6 @@ def test_writes_stories_to_its_taste(server: Server) -> None:
     assert all(len(label["answer"].split()) > 8 for label in labels_of(server, "writers"))
 
 
-COMPARE = """
-from labeling import work
-from labeling.models import Project
-work.make_tasks(project=Project.objects.get(slug="{slug}"), kind="compare")
-"""
-STRENGTHS = """
-import json
-from labeling.models import Annotation
-found = Annotation.objects.filter(task__project__slug="{slug}", kind="compare")
-print(json.dumps([label.answer["strength"] for label in found]))
-"""
-
-
-def test_compares_to_its_taste(server: Server) -> None:
-    token = make(server, "pairs")
-    server.shell(COMPARE.format(slug="pairs"))
-    summary = run(server, "pairs", token, kinds=("compare",))
-    assert (summary["labels"], summary["surplus"]) == (STORIES, 0)
-    assert summary["agreement_with_gold"] > 0.7
-    given = json.loads(server.shell(STRENGTHS.format(slug="pairs")).strip().splitlines()[-1])
-    assert set(given) == {"much", "better", "slightly"}
-
-
 def test_server_that_comes_back_loses_and_doubles_nothing(server: Server) -> None:
     token = make(server, "restart")
     stopped = False
