@@ -150,7 +150,7 @@ def test_random_labels_are_held_back(project, labeler):
     rank(project, labeler, 15, careful=False, seed=3)
     round = train(loop.start(loop.current_round(project)))
     assert round.state == Round.State.STOPPED
-    assert "no better than chance" in round.reason
+    assert "better than chance" in round.reason
     assert "rank" in round.reason.lower()
     assert not Run.objects.filter(algorithm="ppo").exists()
     assert round.steps.get(name="ppo").state == RoundStep.State.WAITING
@@ -188,7 +188,7 @@ def test_a_worker_turns_the_circle(new_worker, project, labeler):
     round.refresh_from_db()
     # Whether a reward model this small convinces the guard is not this test's matter.
     if round.state == Round.State.STOPPED:
-        assert "no better than chance" in round.reason
+        assert "better than chance" in round.reason
         loop.start(round, force=True)
         until(lambda: project.rounds.get(number=1).state == Round.State.DONE, seconds=200)
     made = Task.objects.open().filter(project=project, round_number=2, kind="rank")
@@ -371,5 +371,9 @@ def test_guard():
     assert "60% (90 % interval 45% to 75%)" in guard.objection(weak)
     # The half width must fall from .15 to .10: 2.25 times as many rankings.
     assert "Rank about 20 more prompts" in guard.objection(weak)
+    barely = measured(0.57, low=0.51, high=0.63)
+    assert guard.objection(barely) == ""
+    assert "not surely better than chance" in guard.objection(barely | {"groups": 50})
+    assert guard.objection(measured(0.6, low=0.55, high=0.65) | {"groups": 50}) == ""
     assert "labelers agree" in guard.objection(measured(0.49, low=0.4, high=0.58))
     assert "Train it again" in guard.objection({})

@@ -11,6 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 CHANCE = 0.5
+# Up to so many rankings the guard asks to be 95 % sure, above 99 %: with few that would cost honest rounds.
+FEW = 30
+# How much farther from the share a 98 % interval reaches than a 90 % one.
+WIDER = 2.326 / 1.645
 KL = 0.1
 # Enough pairs for the usual weight; with fewer it grows in proportion, up to KL_MOST times.
 PAIRS = 90
@@ -30,18 +34,19 @@ def objection(figures: Mapping[str, Any]) -> str:
         pairs, groups = int(figures["pairs"]), int(figures["groups"])
     except (KeyError, TypeError, ValueError):
         return "The reward model does not say how well it agrees with held-out labels. Train it again."
-    if low > CHANCE:
+    margin = (share - low) * (1.0 if groups <= FEW else WIDER)
+    if share - margin > CHANCE:
         return ""
     found = (
         f"The reward model agrees with labels it has not seen in {plain:.0%} of {pairs} pairs. "
         f"With each pair counted by how sure the model is of it, that is {share:.0%} "
-        f"(90 % interval {low:.0%} to {high:.0%}): no better than chance. "
+        f"(90 % interval {low:.0%} to {high:.0%}): not surely better than chance. "
         "A policy trained on it would follow noise, so the round stopped before PPO. "
     )
     if share <= CHANCE + 0.02:
         return found + ("Look first whether labelers agree with each other; then rank more answers.")
     # The interval narrows with the root of the number of rankings.
-    needed = math.ceil(groups * ((share - low) / (share - CHANCE)) ** 2) - groups + 1
+    needed = math.ceil(groups * (margin / (share - CHANCE)) ** 2) - groups + 1
     return found + f"Rank about {max(needed, 1)} more prompts and start again."
 
 
