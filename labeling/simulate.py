@@ -220,7 +220,9 @@ class _Labeler:
         return tastes.gold(text, taste=self.taste, words=words, finished=finished)
 
     def _rng(self, task: dict[str, Any], *texts: str) -> random.Random:
-        return random.Random(repr((self.seed, self.number, task["kind"], task["prompt"], texts)))
+        # Of the prompt only what was said: how the server lays it out may change.
+        prompt = [{key: turn[key] for key in ("role", "content")} for turn in task["prompt"]]
+        return random.Random(repr((self.seed, self.number, task["kind"], prompt, texts)))
 
     def _submit(
         self, task: dict[str, Any], answer: dict[str, Any], pairs: int = 0, agreeing: int = 0
