@@ -14,7 +14,7 @@ from django.db import connection
 
 from benchmarks.queue_world import project_of
 from labeling import queue
-from labeling.models import Labeler
+from labeling.models import Labeler, Task
 
 
 def run(*, slug: str, labeler: Labeler, until: float) -> list[float]:
@@ -30,7 +30,7 @@ def run(*, slug: str, labeler: Labeler, until: float) -> list[float]:
             began = time.monotonic()
             with floor.transaction():
                 lease = _lease(floor, project=project.pk, labeler=labeler.pk)
-            _sheet(floor, lease["task"], labeler.pk)
+            _sheet(floor, lease, labeler.pk)
             with floor.transaction():
                 _submit(floor, lease, project=project.pk, labeler=labeler)
             took.append(time.monotonic() - began)
@@ -46,24 +46,28 @@ def _lease(floor: Any, *, project: int, labeler: uuid.UUID) -> dict[str, Any]:
         "order by lease.opened_at for no key update of lease",
         [labeler, project],
     ).fetchall()
-    taking = {"kinds": ["demonstrate", "rank"], "project": project, "labeler": labeler}
-    task, shown = floor.execute(queue._TAKE.format(busy="skip locked"), taking).fetchone()
+    taking = {"kinds": sorted(Task.Kind.values), "project": project, "labeler": labeler}
+    task, version, shown = floor.execute(queue._TAKE.format(busy="skip locked"), taking).fetchone()
     random.shuffle(shown)
     floor.execute(
-        "insert into labeling_lease (id, task_id, labeler_id, state, shown_order, skip_reason, opened_at, "
-        "expires_at, active_seconds) values (%s, %s, %s, 'open', %s, '', %s, %s, 0)",
-        [pk, task, labeler, json.dumps(shown), now, now + timedelta(minutes=10)],
+        "insert into labeling_lease (id, task_id, labeler_id, guideline_version_id, state, shown_order, "
+        "skip_reason, opened_at, expires_at, active_seconds) "
+        "values (%s, %s, %s, %s, 'open', %s, '', %s, %s, 0)",
+        [pk, task, labeler, version, json.dumps(shown), now, now + timedelta(minutes=10)],
     )
     return {"id": pk, "task": task, "shown": shown}
 
 
-def _sheet(floor: Any, task: int, labeler: uuid.UUID) -> None:
+def _sheet(floor: Any, lease: dict[str, Any], labeler: uuid.UUID) -> None:
+    task = lease["task"]
     floor.execute(
-        "select task.*, prompt.messages, version.number, guideline.slug from labeling_task task "
+        "select task.kind, prompt.messages, project.partial_rankings, version.number, version.criteria, "
+        "guideline.slug from labeling_lease lease join labeling_task task on task.id = lease.task_id "
         "join labeling_prompt prompt on prompt.id = task.prompt_id "
-        "join guidelines_guidelineversion version on version.id = task.guideline_version_id "
-        "join guidelines_guideline guideline on guideline.id = version.guideline_id where task.id = %s",
-        [task],
+        "join labeling_project project on project.id = task.project_id "
+        "join guidelines_guidelineversion version on version.id = lease.guideline_version_id "
+        "join guidelines_guideline guideline on guideline.id = version.guideline_id where lease.id = %s",
+        [lease["id"]],
     ).fetchone()
     floor.execute(
         "select candidate.id, completion.text from labeling_candidate candidate "
@@ -79,7 +83,7 @@ def _sheet(floor: Any, task: int, labeler: uuid.UUID) -> None:
 def _submit(floor: Any, lease: dict[str, Any], *, project: int, labeler: Labeler) -> None:
     now, task = datetime.now(UTC), lease["task"]
     version, opened = floor.execute(
-        "select task.guideline_version_id, lease.opened_at from labeling_lease lease "
+        "select lease.guideline_version_id, lease.opened_at from labeling_lease lease "
         "join labeling_task task on task.id = lease.task_id join labeling_prompt prompt on "
         "prompt.id = task.prompt_id join labeling_project project on project.id = task.project_id "
         "where lease.id = %s and lease.labeler_id = %s for no key update of lease",
@@ -105,7 +109,7 @@ def _submit(floor: Any, lease: dict[str, Any], *, project: int, labeler: Labeler
         "insert into labeling_annotation (submission_id, body_hash, task_id, labeler_id, lease_id, kind, "
         "guideline_version_id, schema, answer, surplus, shown_order, text_hashes, prompt_split, "
         "labeler_group, opened_at, first_action_at, submitted_at, active_seconds) values "
-        "(%s, '', %s, %s, %s, 'rank', %s, 1, %s, false, %s, %s, 'train', 'train', %s, %s, %s, 0)",
+        "(%s, '', %s, %s, %s, 'rank', %s, 2, %s, false, %s, %s, 'train', 'train', %s, %s, %s, 0)",
         [
             uuid.uuid4(),
             task,
