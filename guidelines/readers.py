@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
 from django.http import Http404
+from django.utils.translation import gettext as _
 
 from guidelines.models import Guideline
 
@@ -49,3 +51,16 @@ def read(*, user: User | AnonymousUser, slug: str) -> Reading:
         membership=membership,
         may_publish=all(each and each.manages for each in mine),
     )
+
+
+def read_to_publish(*, user: User | AnonymousUser, slug: str) -> Reading:
+    """Find a guideline for somebody who will publish its next version.
+
+    Raises:
+        Http404: as `read`.
+        PermissionDenied: it is not theirs to publish.
+    """
+    reading = read(user=user, slug=slug)
+    if not reading.may_publish:
+        raise PermissionDenied(_("Only those who manage every project under this guideline may publish it."))
+    return reading

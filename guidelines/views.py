@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -34,9 +33,7 @@ def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 @login_required
 def edit(request: HttpRequest, slug: str) -> HttpResponse:
     """Write the next version; publishing lists its effects before the click and after it."""
-    reading = readers.read(user=request.user, slug=slug)
-    if not reading.may_publish:
-        raise PermissionDenied(_("Only those who manage every project under this guideline may publish it."))
+    reading = readers.read_to_publish(user=request.user, slug=slug)
     current = reading.guideline.current
     body, note = (current.body if current else ""), ""
     error: publish.GuidelineError | None = None
@@ -48,7 +45,6 @@ def edit(request: HttpRequest, slug: str) -> HttpResponse:
             published, done = publish.publish(
                 guideline=reading.guideline,
                 body=body,
-                criteria=current.criteria if current else [],
                 note=note,
                 author=request.user,
                 based_on=number if request.POST.get("based_on") == str(number) else 0,

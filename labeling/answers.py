@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from labeling.faults import FieldError
 from labeling.models import Task
 from labeling.texts import strings, unstorable
 
@@ -40,12 +41,8 @@ STRENGTHS = ("much", "better", "slightly", "tie")
 MOST_BYTES = 256 * 1024
 
 
-class AnswerError(ValueError):
+class AnswerError(FieldError):
     """An answer that cannot be a label; ``field`` names the part to mend."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 def check_storable(answer: Any) -> dict[str, Any]:

@@ -9,16 +9,13 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from labeling.faults import FieldError
 from labeling.models import Dataset, Split
 from labeling.texts import unstorable
 
 
-class DatasetError(ValueError):
+class DatasetError(FieldError):
     """A dataset that cannot be frozen or read so; ``field`` names what to mend."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 def check(kind: str, asked: Mapping[str, Any]) -> dict[str, Any]:

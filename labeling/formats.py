@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from labeling.faults import FieldError
+
 if TYPE_CHECKING:
     import pyarrow
 
@@ -39,12 +41,8 @@ ROW_GROUP = 1000
 PIECE_BYTES = 64 * 1024
 
 
-class FormatError(ValueError):
+class FormatError(FieldError):
     """A form or format that there is not; ``field`` names which of the two."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 def encode(rows: Iterable[Mapping[str, Any]], *, form: str, format: str) -> Iterator[bytes]:

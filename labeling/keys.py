@@ -12,6 +12,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from labeling.faults import FieldError
 from labeling.models import AccountSettings
 
 # Browsers' names of keys that print nothing, as they are shown. Tab and Escape stay the way out.
@@ -84,12 +85,8 @@ GROUPS = (
 DOES = {name: does for group in GROUPS for name, does in group.keys.items()}
 
 
-class KeyRefused(ValueError):
+class KeyRefused(FieldError):
     """A key cannot be used so; ``field`` says which one."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 def label(key: str) -> str:

@@ -11,15 +11,12 @@ from django.db import IntegrityError, transaction
 
 from guidelines import publish
 from guidelines.models import Guideline
+from labeling.faults import FieldError
 from labeling.models import Labeler, Membership, Project, Split
 
 
-class ProjectError(ValueError):
+class ProjectError(FieldError):
     """A project or member that cannot be made; ``field`` names what to mend."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 def create_project(

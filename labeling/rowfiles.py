@@ -9,16 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from labeling.faults import FieldError
+
 MOST_LINE_BYTES = 4 * 1024 * 1024
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
 
 
-class IntakeError(ValueError):
+class IntakeError(FieldError):
     """Rows that cannot be taken in at all; ``field`` names what to mend."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import httpx
 
 from labeling import taste as tastes
+from labeling.faults import FieldError
 from models_zoo import stories
 
 Mode = Literal["honest", "random", "inverted"]
@@ -28,12 +29,8 @@ WAITS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 DRAFTS = 4
 
 
-class SimulationError(ValueError):
+class SimulationError(FieldError):
     """A simulation that cannot go on; ``field`` names what to mend."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 @dataclass(frozen=True)

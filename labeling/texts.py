@@ -11,6 +11,8 @@ from difflib import SequenceMatcher
 from os.path import commonprefix
 from typing import Any
 
+from labeling.faults import FieldError
+
 Message = dict[str, str]
 
 ROLES = ("system", "user", "assistant")
@@ -24,12 +26,8 @@ _SIGNS = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff"
 _WORDS = re.compile(rf"[{_SIGNS}]|[^\s{_SIGNS}]+")
 
 
-class TextError(ValueError):
+class TextError(FieldError):
     """A text that cannot be kept; ``field`` names the part to mend."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 def text_hash(content: str | Sequence[Mapping[str, str]]) -> str:

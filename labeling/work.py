@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef
 
 from guidelines.models import GuidelineVersion
 from labeling import live
+from labeling.faults import FieldError
 from labeling.models import Candidate, Completion, Project, Prompt, Task
 from labeling.texts import text_hash
 from models_zoo.models import Checkpoint
@@ -33,12 +34,8 @@ TAKES = {
 }
 
 
-class WorkError(ValueError):
+class WorkError(FieldError):
     """Tasks that cannot be made; ``field`` names what to mend."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 @dataclass(frozen=True)
@@ -88,29 +85,6 @@ def add_completions(
     for one in sorted(asked, key=lambda one: one.index):
         by_prompt.setdefault(one.prompt, []).append(found[one.prompt.pk, one.seed, one.index])
     return by_prompt
-
-
-def add_rank_tasks(
-    *,
-    project: Project,
-    completions_by_prompt: Mapping[Prompt, Sequence[Completion]],
-    round_number: int | None = None,
-    selection_policy: str = "random",
-    propensity: float | None = None,
-    priority: int = 0,
-    wanted: int | None = None,
-) -> int:
-    """Make one ranking task of each prompt's completions and return how many are new; see `add_tasks`."""
-    return add_tasks(
-        project=project,
-        kind=Task.Kind.RANK,
-        completions_by_prompt=completions_by_prompt,
-        round_number=round_number,
-        selection_policy=selection_policy,
-        propensity=propensity,
-        priority=priority,
-        wanted=wanted,
-    )
 
 
 def add_tasks(

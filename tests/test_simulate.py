@@ -42,7 +42,7 @@ for i, asked in enumerate(stories.prompts("train")[:{n} + 3]):
         Completion.objects.create(prompt=prompt, text=text, text_hash=text_hash(text), index=k)
         for k, text in enumerate(texts)
     ]
-work.add_rank_tasks(project=project, completions_by_prompt=ranked)
+work.add_tasks(project=project, kind="rank", completions_by_prompt=ranked)
 pairs = {{prompt: completions[:2] for prompt, completions in ranked.items()}}
 work.add_tasks(project=project, kind="compare", completions_by_prompt=pairs)
 work.add_demonstrate_tasks(project=project, prompts=written)

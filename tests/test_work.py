@@ -125,7 +125,7 @@ def test_rank_tasks_are_made_once(project, checkpoint):
         checkpoint=checkpoint, sampling={}, sampled=sampled(prompt, "a", "b", "a", "c")
     )
     made = [
-        work.add_rank_tasks(project=project, completions_by_prompt=kept, round_number=number)
+        work.add_tasks(project=project, kind="rank", completions_by_prompt=kept, round_number=number)
         for number in (1, 1, 2)
     ]
     assert made == [1, 0, 1]
@@ -139,7 +139,7 @@ def test_rank_tasks_are_made_once(project, checkpoint):
 def test_nothing_to_rank(project, checkpoint):
     prompt = prompt_of(project)
     kept = work.add_completions(checkpoint=checkpoint, sampling={}, sampled=sampled(prompt, "a", "a"))
-    assert work.add_rank_tasks(project=project, completions_by_prompt=kept) == 0
+    assert work.add_tasks(project=project, kind="rank", completions_by_prompt=kept) == 0
     assert not Candidate.objects.exists()
 
 
@@ -147,7 +147,7 @@ def test_rank_refuses_answers_to_another_prompt(project, checkpoint):
     here, there = prompt_of(project), prompt_of(project, "Another.")
     kept = work.add_completions(checkpoint=checkpoint, sampling={}, sampled=sampled(there, "a", "b"))
     with pytest.raises(work.WorkError):
-        work.add_rank_tasks(project=project, completions_by_prompt={here: kept[there]})
+        work.add_tasks(project=project, kind="rank", completions_by_prompt={here: kept[there]})
 
 
 def test_writing_tasks_are_made_once(project):

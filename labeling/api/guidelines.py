@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.core.exceptions import PermissionDenied
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,9 +17,7 @@ class Versions(Door):
     )
     def post(self, request: Request, slug: str) -> Response:
         """Publish the next version. Its criteria are those given, a preset's, or the newest version's."""
-        reading = readers.read(user=self.user, slug=slug)
-        if not reading.may_publish:
-            raise PermissionDenied("Only those who manage every project under this guideline may publish it.")
+        reading = readers.read_to_publish(user=self.user, slug=slug)
         asked = self.read(forms.PublishForm)
         if preset := asked.pop("preset", None):
             asked["criteria"] = criteria.preset(preset)

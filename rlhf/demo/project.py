@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import transaction
 
 from labeling import demo_accounts, intake, work
-from labeling.models import Project, Prompt
+from labeling.models import Project, Prompt, Task
 from labeling.projects import create_project
 from labeling.texts import text_hash
 from models_zoo import registry, stories
@@ -84,8 +84,12 @@ def _create() -> Project:
     by_prompt = list(_completions(project, checkpoint).items())
     # The tasks beyond the target come last: they are there for whoever skips some, or goes on.
     for priority, some in ((1, by_prompt[:RANKINGS]), (0, by_prompt[RANKINGS:])):
-        work.add_rank_tasks(
-            project=project, completions_by_prompt=dict(some), round_number=number, priority=priority
+        work.add_tasks(
+            project=project,
+            kind=Task.Kind.RANK,
+            completions_by_prompt=dict(some),
+            round_number=number,
+            priority=priority,
         )
     ranked = [prompt.pk for prompt, _ in by_prompt]
     train = project.prompts.filter(split="train").exclude(pk__in=ranked).order_by("pk")

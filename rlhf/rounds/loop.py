@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from labeling import live
 from labeling.dataset import DatasetError
+from labeling.faults import FieldError
 from labeling.models import Project, Task
 from labeling.work import WorkError
 from models_zoo.models import Checkpoint
@@ -30,12 +31,8 @@ from rlhf.runs import directory, jobs
 logger = logging.getLogger(__name__)
 
 
-class LoopError(ValueError):
+class LoopError(FieldError):
     """What was asked of a round cannot be done now; ``field`` names why, the message what to do."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 class NotNow(LoopError):

@@ -128,8 +128,9 @@ def add_tasks(project: Project, *, runs: Sequence[Run], round_number: int, prior
             if prompt.split == Split.TRAIN:
                 by_prompt.setdefault(prompt, []).extend(completions)
     _, most = work.TAKES[Task.Kind.RANK]
-    return work.add_rank_tasks(
+    return work.add_tasks(
         project=project,
+        kind=Task.Kind.RANK,
         completions_by_prompt={prompt: some[:most] for prompt, some in by_prompt.items()},
         round_number=round_number,
         propensity=next(rows_of(runs[0])).get("propensity"),

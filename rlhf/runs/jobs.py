@@ -24,6 +24,7 @@ from procrastinate.manager import JobManager
 
 from labeling import dataset as datasets
 from labeling import live
+from labeling.faults import FieldError
 from labeling.models import Dataset, Project
 from models_zoo import registry, store
 from models_zoo.models import Checkpoint
@@ -54,12 +55,8 @@ GLANCE = 0.25
 _jobs = JobManager(DjangoConnector())
 
 
-class RunError(ValueError):
+class RunError(FieldError):
     """A run that cannot be made or changed so; ``field`` names what to mend."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 class NotNow(RunError):
