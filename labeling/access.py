@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest
 
-from labeling.models import Event, Membership, Project
+from labeling.models import Event, Membership, Project, Task
 
 
 class SignedInRequest(HttpRequest):
@@ -31,6 +33,18 @@ def membership_of(*, user: User | AnonymousUser, slug: str) -> Membership:
     if project is None:
         raise Http404
     return Membership(project=project, user_id=user.pk, role=Membership.Role.OWNER)
+
+
+def kinds_for(membership: Membership, asked: Sequence[str] | None = None) -> list[str]:
+    """The kinds of task that a member may be given: those ``asked`` for, or all.
+
+    Raises:
+        PermissionDenied: only reviews are asked for, by somebody who does not review.
+    """
+    kinds = [kind for kind in asked or Task.Kind.values if kind != Task.Kind.REVIEW or membership.reviews]
+    if not kinds:
+        raise PermissionDenied("Only a reviewer, admin or owner of the project reviews the labels of others.")
+    return kinds
 
 
 def project_context(membership: Membership) -> dict[str, Any]:

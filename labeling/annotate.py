@@ -245,9 +245,11 @@ def _checked(answer: Any, *, task: Task, hashes: dict[str, str], version_id: int
     return answers.check(
         kind=task.kind,
         answer=answer,
-        candidates=[int(key) for key in hashes if key != "prompt"],
-        criteria=criteria,
-        partial=task.project.partial_rankings,
+        shown=answers.Shown(
+            candidates=[int(key) for key in hashes if key != "prompt"],
+            criteria=criteria,
+            partial=task.project.partial_rankings,
+        ),
     )
 
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from labeling.faults import FieldError
@@ -41,8 +42,23 @@ STRENGTHS = ("much", "better", "slightly", "tie")
 MOST_BYTES = 256 * 1024
 
 
+Answer = dict[str, Any]
+
+
 class AnswerError(FieldError):
     """An answer that cannot be a label; ``field`` names the part to mend."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the labeler had before them, as far as an answer can name it."""
+
+    candidates: Collection[int] = ()
+    """Ids."""
+    criteria: Sequence[Mapping[str, Any]] = ()
+    """Those of the guideline version that was read, as `guidelines.criteria` has them."""
+    partial: bool = False
+    """Whether a ranking may leave candidates out."""
 
 
 def check_storable(answer: Any) -> dict[str, Any]:
@@ -68,21 +84,10 @@ def check_storable(answer: Any) -> dict[str, Any]:
     return answer
 
 
-def check(
-    *,
-    kind: str,
-    answer: Any,
-    candidates: Collection[int] = (),
-    criteria: Sequence[Mapping[str, Any]] = (),
-    partial: bool = False,
-) -> dict[str, Any]:
-    """Return ``answer`` if it is a whole answer to a task of ``kind`` with these candidate ids.
+def check(*, kind: str, answer: Any, shown: Shown) -> Answer:
+    """Return ``answer`` if it is a whole answer to a task of ``kind`` of which this was shown.
 
     What may be left out is filled in: the null of a tie, a candidate or prompt of which nothing was rated.
-
-    Args:
-        criteria: those of the guideline version that was read, as `guidelines.criteria` has them.
-        partial: whether a ranking may leave candidates out.
 
     Raises:
         AnswerError: something is missing, doubled, unknown or of the wrong type.
@@ -94,21 +99,49 @@ def check(
         )
     if not isinstance(answer.get("comment", ""), str):
         raise AnswerError("answer.comment", "The comment must be text.")
-    if kind == Task.Kind.RANK:
-        all_bad = _is_set(answer, "all_bad")
-        _check_tiers(
-            answer.get("tiers"), candidates, least=_least(candidates, all_bad=all_bad, partial=partial)
-        )
-    elif kind == Task.Kind.COMPARE:
-        answer = {"preferred": None, **answer}
-        _check_preference(answer, candidates)
-    elif kind == Task.Kind.RATE:
-        answer = _check_ratings(answer, candidates, criteria)
-        if len(candidates) > 1 or "tiers" in answer:
-            _check_tiers(answer.get("tiers"), candidates, least=_least(candidates, partial=partial))
-    elif not isinstance(answer.get("text"), str) or not answer["text"].strip():
-        noun = "edited answer" if kind == Task.Kind.EDIT else "demonstration"
-        raise AnswerError("answer.text", f"The {noun} is empty. Write what the model should answer.")
+    return _CHECKS[kind](answer, shown)
+
+
+def _demonstration(answer: Answer, shown: Shown) -> Answer:
+    return _written(answer, "The demonstration is empty. Write what the model should answer.")
+
+
+def _edit(answer: Answer, shown: Shown) -> Answer:
+    return _written(answer, "The edited answer is empty. Write what the model should answer.")
+
+
+def _ranking(answer: Answer, shown: Shown) -> Answer:
+    least = _least(shown.candidates, all_bad=_is_set(answer, "all_bad"), partial=shown.partial)
+    _check_tiers(answer.get("tiers"), shown.candidates, least=least)
+    return answer
+
+
+def _comparison(answer: Answer, shown: Shown) -> Answer:
+    answer = {"preferred": None, **answer}
+    _check_preference(answer, shown.candidates)
+    return answer
+
+
+def _rating(answer: Answer, shown: Shown) -> Answer:
+    answer = _check_ratings(answer, shown.candidates, shown.criteria)
+    if len(shown.candidates) > 1 or "tiers" in answer:
+        least = _least(shown.candidates, partial=shown.partial)
+        _check_tiers(answer.get("tiers"), shown.candidates, least=least)
+    return answer
+
+
+_CHECKS: dict[str, Callable[[Answer, Shown], Answer]] = {
+    Task.Kind.DEMONSTRATE: _demonstration,
+    Task.Kind.RANK: _ranking,
+    Task.Kind.COMPARE: _comparison,
+    Task.Kind.RATE: _rating,
+    Task.Kind.EDIT: _edit,
+}
+
+
+def _written(answer: Answer, lack: str) -> Answer:
+    if not isinstance(answer.get("text"), str) or not answer["text"].strip():
+        raise AnswerError("answer.text", lack)
     return answer
 
 

@@ -324,7 +324,7 @@ def _chosen(*, project: Project, kind: str, asked: Row) -> QuerySet[Any]:
     since = {"since": datetime.fromisoformat(asked["since"])} if "since" in asked else {}
     chosen: QuerySet[Any]
     if kind == Dataset.Kind.PROMPTS:
-        chosen = Prompt.objects.filter(project=project)
+        chosen = Prompt.objects.to_answer().filter(project=project)
         lookups = {
             "split": "split",
             "use_case": "use_case",

@@ -14,7 +14,9 @@ from django.db.models import Count, Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from labeling.access import kinds_for
 from labeling.models import Annotation, Draft, Labeler, Lease, Membership, Project, Task
+from labeling.queue import MAY_TAKE
 
 MOST_COUNTED = 1000  # beyond it the desk says "1,000+": an exact count would read the whole queue
 MOST_DRAFTS = 20
@@ -26,10 +28,14 @@ WORDS = {
     Task.Kind.COMPARE: (_("Compare answers"), _("Say which of two answers is better, and by how much.")),
     Task.Kind.RATE: (_("Rate answers"), _("Judge each answer on the guideline's criteria, then rank them.")),
     Task.Kind.EDIT: (_("Mend answers"), _("Make the model's answer right, word by word.")),
+    Task.Kind.MARK: (_("Mark passages"), _("Mark what is wrong or right in an answer, passage by passage.")),
+    Task.Kind.PROMPT: (_("Write prompts"), _("Say what a person would ask, or say next.")),
+    Task.Kind.CONVERSE: (_("Converse"), _("Talk with the model and choose the better of its two answers.")),
+    Task.Kind.REVIEW: (_("Review labels"), _("Judge the work of others: accept it, or send it back.")),
 }
 
 # As `queue.lease_next` hands out, all kinds in one look; a count stops where nobody reads on.
-_WAITING = """
+_WAITING = f"""
 select wanted_kind,
     (select count(*) from labeling_lease mine join labeling_task task on task.id = mine.task_id
      where mine.labeler_id = %(labeler)s and mine.state = 'open'
@@ -37,10 +43,7 @@ select wanted_kind,
     + (select count(*) from (
         select from labeling_task task
         where task.project_id = %(project)s and task.kind = wanted_kind and not %(paused)s
-          and task.state = 'open' and task.taken < task.wanted
-          and not exists (select from labeling_lease mine
-                          where mine.task_id = task.id and mine.labeler_id = %(labeler)s
-                            and mine.state <> 'expired')
+          and task.state = 'open' and task.taken < task.wanted {MAY_TAKE}
         limit %(most)s
     ) fresh)
 from unnest(%(kinds)s::text[]) as wanted_kind
@@ -104,6 +107,7 @@ def waiting(*, project: Project, labeler: Labeler, kinds: Sequence[str]) -> dict
         "project": project.pk,
         "paused": project.paused,
         "labeler": labeler.pk,
+        "avoids_sensitive": labeler.avoids_sensitive,
         "most": MOST_COUNTED,
     }
     with connection.cursor() as cursor:
@@ -126,7 +130,7 @@ def desk(*, user: User, labeler: Labeler) -> Desk:
                 waiting=[
                     Waiting(kind, count)
                     for kind, count in waiting(
-                        project=membership.project, labeler=labeler, kinds=Task.Kind.values
+                        project=membership.project, labeler=labeler, kinds=kinds_for(membership)
                     ).items()
                 ],
                 drafts=drafts[membership.project_id],

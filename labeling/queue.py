@@ -23,21 +23,32 @@ from labeling.models import Draft, Labeler, Lease, Project, Task
 
 MOST_OPEN = 2  # of a kind: the task on screen and the one fetched ahead
 
+# Whether a labeler may be handed a waiting task: nothing they settled or hold, nothing sensitive where they
+# avoid that, and no review of what they had a hand in, as its author or as an earlier reviewer.
+MAY_TAKE = """
+          and not exists (select from labeling_lease mine
+                          where mine.task_id = task.id and mine.labeler_id = %(labeler)s
+                            and mine.state <> 'expired')
+          and not (task.sensitive and %(avoids_sensitive)s)
+          and (task.reviewed_id is null or not exists (
+              select from labeling_lease mine
+              where mine.labeler_id = %(labeler)s and mine.state = 'submitted' and mine.task_id in (
+                  select hand.id from labeling_task hand
+                  where hand.id = task.reviewed_id or hand.reviewed_id = task.reviewed_id)))
+"""
+
 # One head for each kind, then the best of the heads: the partial index serves every branch in order.
 # "no key": a row on which a rival's label hangs its foreign key is not busy.
-_TAKE = """
+_TAKE = f"""
 update labeling_task set taken = taken + 1
 where id = (
     select head.id from unnest(%(kinds)s::text[]) as wanted_kind
     cross join lateral (
         select task.id, task.priority from labeling_task task
         where task.project_id = %(project)s and task.kind = wanted_kind
-          and task.state = 'open' and task.taken < task.wanted
-          and not exists (select from labeling_lease mine
-                          where mine.task_id = task.id and mine.labeler_id = %(labeler)s
-                            and mine.state <> 'expired')
+          and task.state = 'open' and task.taken < task.wanted {MAY_TAKE}
         order by task.priority desc, task.id
-        limit 1 for no key update of task {busy}
+        limit 1 for no key update of task {{busy}}
     ) head
     order by head.priority desc, head.id limit 1
 )
@@ -82,7 +93,7 @@ def lease_next(
     expires_at = now + timedelta(seconds=project.lease_seconds)
     with transaction.atomic():
         # Two tabs of one person must not take the same task: they queue up here.
-        _lock(labeler)
+        avoids_sensitive = _lock(labeler)
         # Locked, or a sweep or a submit could close the lease that is being handed out again.
         mine = list(
             Lease.objects.select_for_update(of=("self",), no_key=True)
@@ -95,7 +106,10 @@ def lease_next(
             lease.expires_at = expires_at
             lease.save(update_fields=["expires_at"])
             return lease
-        if project.paused or (taken := _take(labeler=labeler, project=project, kinds=kinds)) is None:
+        if project.paused:
+            return None
+        taken = _take(labeler=labeler, project=project, kinds=kinds, avoids_sensitive=avoids_sensitive)
+        if taken is None:
             return None
         task_id, version_id, candidates = taken
         # In this labeler's own order: the same each time, different for each person.
@@ -211,16 +225,28 @@ def give_back_slot(*, task: Task) -> None:
     Task.objects.filter(pk=task.pk).update(taken=F("taken") - 1)
 
 
-def _lock(labeler: Labeler) -> None:
+def _lock(labeler: Labeler) -> bool:
+    """Make the labeler's other requests wait; whether they avoid sensitive tasks."""
     with connection.cursor() as cursor:
-        cursor.execute("select from labeling_labeler where id = %s for no key update", [labeler.pk])
+        cursor.execute(
+            "select avoids_sensitive from labeling_labeler where id = %s for no key update", [labeler.pk]
+        )
+        row = cursor.fetchone()
+    return bool(row and row[0])
 
 
-def _take(*, labeler: Labeler, project: Project, kinds: Sequence[str]) -> tuple[int, int, list[int]] | None:
+def _take(
+    *, labeler: Labeler, project: Project, kinds: Sequence[str], avoids_sensitive: bool
+) -> tuple[int, int, list[int]] | None:
     """Ids: of a task that was claimed just now, its guideline version, its candidates by position."""
     # The second time it waits for busy rows: "nothing left" must not mean "everything is being handed out".
     # One order of kinds, hence of locks, for everybody who waits.
-    parameters: dict[str, Any] = {"kinds": sorted(set(kinds)), "project": project.pk, "labeler": labeler.pk}
+    parameters: dict[str, Any] = {
+        "kinds": sorted(set(kinds)),
+        "project": project.pk,
+        "labeler": labeler.pk,
+        "avoids_sensitive": avoids_sensitive,
+    }
     with connection.cursor() as cursor:
         for busy in ("skip locked", ""):
             cursor.execute(_TAKE.format(busy=busy), parameters)

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from guidelines.models import GuidelineVersion
 from guidelines.render import answer_html, body_html
 from labeling import answers, keys, tokens
-from labeling.access import SignedInRequest, membership_of, project_context
+from labeling.access import SignedInRequest, kinds_for, membership_of, project_context
 from labeling.desk import MOST_COUNTED, desk, waiting
 from labeling.models import ApiToken, Task
 from labeling.projects import labeler_for
@@ -35,6 +35,8 @@ def work(request: SignedInRequest, slug: str, kind: str = "") -> HttpResponse:
     if kind and kind not in Task.Kind.values:
         raise Http404
     membership = membership_of(user=request.user, slug=slug)
+    if kind:
+        kinds_for(membership, [kind])
     context = {**project_context(membership), "kind": kind, "keys": keys.settings_of(request.user)}
     return render(request, "labeling/work.html", context)
 
@@ -51,7 +53,8 @@ def service_worker(request: HttpRequest) -> HttpResponse:
 def left(request: SignedInRequest, slug: str) -> HttpResponse:
     """How many tasks still wait for me, as the words that the work page shows."""
     membership = membership_of(user=request.user, slug=slug)
-    kinds = [kind for kind in Task.Kind.values if kind in request.GET.getlist("kind", Task.Kind.values)]
+    asked = request.GET.getlist("kind")
+    kinds = [kind for kind in kinds_for(membership) if not asked or kind in asked]
     counts = waiting(project=membership.project, labeler=labeler_for(request.user), kinds=kinds).values()
     context = {"count": sum(counts), "capped": MOST_COUNTED in counts}
     return render(request, "labeling/left.html", context)

@@ -12,6 +12,8 @@ from labeling.projects import create_project, labeler_for
 from labeling.texts import text_hash
 
 _numbers = count()
+# The kinds of task that `new_task` and `an_answer` know.
+KINDS = ("demonstrate", "rank", "compare", "rate", "edit")
 CANDIDATES = {Task.Kind.DEMONSTRATE: 0, Task.Kind.COMPARE: 2, Task.Kind.EDIT: 1}
 
 

@@ -15,7 +15,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scenes import an_answer, new_labeler, new_project, new_task
+from scenes import KINDS, an_answer, new_labeler, new_project, new_task
 
 from guidelines import publish
 from labeling import annotate, answers, queue
@@ -89,13 +89,14 @@ def test_lease_of_before_versions_were_kept(lease: Lease) -> None:
     assert submit(lease).guideline_version == lease.task.guideline_version
 
 
-@pytest.mark.parametrize("kind", Task.Kind.values)
+@pytest.mark.parametrize("kind", KINDS)
 def test_label_of_every_kind(kind: str) -> None:
     project = new_project()
     lease = lease_of(new_labeler(project), new_task(project, kind=kind))
     label = Annotation.objects.get(pk=submit(lease).pk)
     assert (label.kind, label.schema) == (kind, answers.SCHEMA[kind])
-    assert answers.check(kind=kind, answer=label.answer, candidates=lease.shown_order) == label.answer
+    shown = answers.Shown(candidates=lease.shown_order)
+    assert answers.check(kind=kind, answer=label.answer, shown=shown) == label.answer
     assert Annotation.objects.get(pk=revise(label, label.answer).pk).answer == label.answer
 
 
@@ -240,14 +241,14 @@ def test_refused_answer_leaves_the_lease_open(lease: Lease) -> None:
 )
 def test_wrong_rankings(answer: Any, field: str, words: str) -> None:
     with pytest.raises(answers.AnswerError, match=words) as refused:
-        answers.check(kind="rank", answer=answer, candidates=[1, 2, 3])
+        answers.check(kind="rank", answer=answer, shown=answers.Shown(candidates=[1, 2, 3]))
     assert refused.value.field == field
 
 
 @pytest.mark.parametrize("text", ["", " \n", None, 7])
 def test_empty_demonstration(text: Any) -> None:
     with pytest.raises(answers.AnswerError, match="empty"):
-        answers.check(kind="demonstrate", answer={"text": text})
+        answers.check(kind="demonstrate", answer={"text": text}, shown=answers.Shown())
 
 
 def test_bottomless_answer() -> None:
@@ -266,7 +267,9 @@ def test_bottomless_answer() -> None:
     )
 )
 def test_every_partition_into_tiers_is_a_ranking(tiers: list[list[int]]) -> None:
-    assert answers.check(kind="rank", answer={"tiers": tiers}, candidates=range(6)) == {"tiers": tiers}
+    assert answers.check(kind="rank", answer={"tiers": tiers}, shown=answers.Shown(candidates=range(6))) == {
+        "tiers": tiers
+    }
 
 
 requests = st.lists(

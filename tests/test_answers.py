@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scenes import KINDS
 
 from guidelines import criteria
 from labeling import answers
-from labeling.models import Task
 from labeling.texts import share_kept
 
 CRITERIA = criteria.check(
@@ -33,9 +33,8 @@ CRITERIA = criteria.check(
 
 
 def check(kind: str, answer: Any, n: int, *, partial: bool = False) -> dict[str, Any]:
-    return answers.check(
-        kind=kind, answer=answer, candidates=range(1, n + 1), criteria=CRITERIA, partial=partial
-    )
+    shown = answers.Shown(candidates=range(1, n + 1), criteria=CRITERIA, partial=partial)
+    return answers.check(kind=kind, answer=answer, shown=shown)
 
 
 def refused(kind: str, answer: Any, n: int, *, field: str, words: str, partial: bool = False) -> None:
@@ -45,7 +44,7 @@ def refused(kind: str, answer: Any, n: int, *, field: str, words: str, partial: 
 
 
 def test_every_kind_has_a_form() -> None:
-    assert set(answers.SCHEMA) == set(answers.FIELDS) == set(Task.Kind.values)
+    assert set(answers.SCHEMA) == set(answers.FIELDS)
     assert answers.SCHEMA["rank"] == 2
 
 
@@ -140,9 +139,8 @@ def test_rating_of_one_answer_ranks_nothing() -> None:
 
 
 def test_rating_names_everything_even_where_nothing_is_asked() -> None:
-    checked = answers.check(
-        kind="rate", answer={"ratings": {}, "tiers": [[1, 2]]}, candidates=[1, 2], criteria=[]
-    )
+    shown = answers.Shown(candidates=[1, 2])
+    checked = answers.check(kind="rate", answer={"ratings": {}, "tiers": [[1, 2]]}, shown=shown)
     assert checked == {"ratings": {"1": {}, "2": {}}, "prompt": {}, "tiers": [[1, 2]]}
 
 
@@ -190,7 +188,9 @@ def test_two_answers_are_ranked_too() -> None:
 def test_required_criterion_of_the_prompt() -> None:
     (required,) = criteria.check([CRITERIA[2] | {"required": True}])
     with pytest.raises(answers.AnswerError, match="Clear is not rated") as error:
-        answers.check(kind="rate", answer={"ratings": {}}, candidates=[1], criteria=[required])
+        answers.check(
+            kind="rate", answer={"ratings": {}}, shown=answers.Shown(candidates=[1], criteria=[required])
+        )
     assert error.value.field == "answer.prompt.clear"
 
 
@@ -280,7 +280,7 @@ harm = st.dictionaries(
 )
 
 
-@pytest.mark.parametrize("kind", Task.Kind.values)
+@pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data(), n=st.integers(1, 3), partial=st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_what_is_accepted_is_whole(kind: str, data: st.DataObject, n: int, partial: bool) -> None:

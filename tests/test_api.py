@@ -22,7 +22,7 @@ from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from scenes import new_labeler, new_project, new_task
+from scenes import KINDS, new_labeler, new_project, new_task
 
 from guidelines import publish
 from guidelines.render import answer_html
@@ -251,6 +251,8 @@ def test_rank_task_is_whole_and_blind(project: Project, leo: Api) -> None:
         "candidates": [
             {"id": pk, "text": texts[pk], "html": answer_html(texts[pk])} for pk in lease.shown_order
         ],
+        "brief": {},
+        "sensitive": False,
         "criteria": [],
         "partial": False,
         "guideline_version": {"id": version.pk, "guideline": project.guideline.slug, "number": 1},
@@ -728,7 +730,7 @@ def test_database_away(project: Project, leo: Api) -> None:
 # Cost
 
 
-@pytest.mark.parametrize("kind", Task.Kind.values)
+@pytest.mark.parametrize("kind", KINDS)
 def test_queries_of_a_lease_and_a_submit(project: Project, leo: Api, kind: str) -> None:
     for _ in range(3):
         new_task(project, kind=kind)

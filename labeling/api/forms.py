@@ -234,6 +234,8 @@ class TaskForm(Rest):
     candidates = CandidateForm(
         many=True, help_text="in the order for this labeler; empty for a demonstration"
     )
+    brief = serializers.DictField(help_text='what to write or talk about: {"form"?, "text"?}')
+    sensitive = serializers.BooleanField(help_text="to be blurred until asked for")
     criteria = CriterionForm(many=True, help_text="of the guideline version, for a rating")
     partial = serializers.BooleanField(  # type: ignore[assignment]
         help_text="whether a ranking may leave candidates out"

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import F
-from django.db.models.functions import Coalesce
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from guidelines.render import answer_html
 from labeling import annotate, queue
+from labeling.access import kinds_for
 from labeling.api import forms
 from labeling.api.doors import Door
-from labeling.models import Annotation, Candidate, Draft, Lease, Membership, Project
+from labeling.models import Annotation, Membership, Project
+from labeling.sheets import sheet
 
 
 class Next(Door):
@@ -26,9 +25,10 @@ class Next(Door):
     def post(self, request: Request, slug: str) -> Response:
         """The task to work on next: the open one, else a new lease. 204 where nothing waits."""
         asked = self.read(forms.NextForm)
-        project = self.member(slug).project
-        lease = queue.lease_next(labeler=self.labeler, project=project, **asked)
-        return Response(status=204) if lease is None else Response(_sheet(lease))
+        membership = self.member(slug)
+        kinds = kinds_for(membership, asked.pop("kinds", None))
+        lease = queue.lease_next(labeler=self.labeler, project=membership.project, kinds=kinds, **asked)
+        return Response(status=204) if lease is None else Response(sheet(lease))
 
 
 class LeaseDraft(Door):
@@ -129,45 +129,6 @@ class Annotations(Door):
                 invalidated=F("invalidation__reason"),
             )
         )
-
-
-def _sheet(lease: Lease) -> dict[str, Any]:
-    """All that a labeler gets to see of the task: never which model wrote what."""
-    sheet = Lease.objects.filter(pk=lease.pk).values(
-        kind=F("task__kind"),
-        prompt=F("task__prompt__messages"),
-        partial=F("task__project__partial_rankings"),
-        version=_of_version_read("id"),
-        number=_of_version_read("number"),
-        guideline=_of_version_read("guideline__slug"),
-        criteria=_of_version_read("criteria"),
-    )[0]
-    texts = dict(Candidate.objects.filter(task=lease.task_id).values_list("pk", "completion__text"))
-    drafts = Draft.objects.filter(task=lease.task_id, labeler=lease.labeler_id)
-    return {
-        "id": lease.task_id,
-        "lease": lease.pk,
-        "kind": sheet["kind"],
-        "prompt": [{**message, "html": answer_html(message["content"])} for message in sheet["prompt"]],
-        "candidates": [
-            {"id": pk, "text": texts[pk], "html": answer_html(texts[pk])} for pk in lease.shown_order
-        ],
-        "criteria": sheet["criteria"],
-        "partial": sheet["partial"],
-        "guideline_version": {
-            "id": sheet["version"],
-            "guideline": sheet["guideline"],
-            "number": sheet["number"],
-        },
-        "draft": next(iter(drafts.values("answer", "version")), None),
-        "expires_at": lease.expires_at,
-        "opened_at": lease.opened_at,
-    }
-
-
-def _of_version_read(field: str) -> Coalesce:
-    """A field of the version that the lease was given under, as `Lease.version_read`."""
-    return Coalesce(f"guideline_version__{field}", f"task__guideline_version__{field}")
 
 
 def _stored(label: Annotation) -> Response:

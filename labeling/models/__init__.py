@@ -1,6 +1,14 @@
 """The nouns of labeling: projects and people, then the work, then the labels."""
 
-from labeling.models.labels import Annotation, AnnotationQuerySet, Dataset, DatasetItem, Invalidation
+from labeling.models.labels import (
+    Annotation,
+    AnnotationQuerySet,
+    Appeal,
+    Dataset,
+    DatasetItem,
+    Invalidation,
+    Review,
+)
 from labeling.models.projects import (
     AccountSettings,
     ApiToken,
@@ -11,14 +19,26 @@ from labeling.models.projects import (
     Project,
     ProjectQuerySet,
     Split,
+    TimeCorrection,
 )
-from labeling.models.work import Candidate, Completion, Draft, Lease, Prompt, Task, TaskQuerySet
+from labeling.models.work import (
+    Candidate,
+    Completion,
+    Draft,
+    Lease,
+    Picture,
+    Prompt,
+    Reply,
+    Task,
+    TaskQuerySet,
+)
 
 __all__ = [
     "AccountSettings",
     "Annotation",
     "AnnotationQuerySet",
     "ApiToken",
+    "Appeal",
     "Candidate",
     "Completion",
     "Dataset",
@@ -30,10 +50,14 @@ __all__ = [
     "Labeler",
     "Lease",
     "Membership",
+    "Picture",
     "Project",
     "ProjectQuerySet",
     "Prompt",
+    "Reply",
+    "Review",
     "Split",
     "Task",
     "TaskQuerySet",
+    "TimeCorrection",
 ]

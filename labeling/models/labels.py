@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from guidelines.models import GuidelineVersion
 from labeling.models.projects import Labeler, Project, Split
@@ -22,10 +22,20 @@ class AnnotationQuerySet(models.QuerySet["Annotation"]):
         """Labels that stand: neither revised nor invalidated."""
         return self.filter(superseded_by__isnull=True, invalidation__isnull=True)
 
-    def trainable(self) -> AnnotationQuerySet:
-        """Valid labels that may train a model: held-out prompts and labelers only judge."""
+    def standing(self) -> AnnotationQuerySet:
+        """Valid labels but for those that a reviewer sent back and no appeal restored."""
+        against = Review.objects.filter(annotation=OuterRef("pk"), verdict=Review.Verdict.SEND_BACK)
         return self.valid().filter(
-            prompt_split=Split.TRAIN, labeler_group=Split.TRAIN, task__gold__isnull=True
+            ~Exists(against.exclude(appeal__answer__verdict=Review.Verdict.ACCEPT)),
+        )
+
+    def trainable(self) -> AnnotationQuerySet:
+        """Standing labels that may train a model: held-out prompts and labelers only judge."""
+        return self.standing().filter(
+            prompt_split=Split.TRAIN,
+            labeler_group=Split.TRAIN,
+            task__gold__isnull=True,
+            task__prompt__withdrawn=False,
         )
 
 
@@ -92,6 +102,50 @@ class Invalidation(models.Model):
         return self.reason
 
 
+class Review(models.Model):
+    """What a reviewer decided about one label. Append-only; an appeal is answered by a further one."""
+
+    class Verdict(models.TextChoices):
+        ACCEPT = "accept"
+        SEND_BACK = "send_back", "send back"
+
+    annotation = models.ForeignKey(Annotation, on_delete=models.PROTECT, related_name="reviews")
+    said_in = models.ForeignKey(Annotation, on_delete=models.PROTECT, related_name="verdicts")
+    verdict = models.CharField(max_length=10, choices=Verdict)
+    reason = models.TextField(blank=True)
+    answers = models.OneToOneField(
+        "Appeal",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="answer",
+        help_text="the appeal it decides",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["annotation", "said_in"], name="review_once_a_label"),
+            models.CheckConstraint(
+                condition=Q(verdict="accept") | ~Q(reason=""), name="review_sent_back_with_a_reason"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"label {self.annotation_id}: {self.verdict}"
+
+
+class Appeal(models.Model):
+    """Why the author of a label that was sent back thinks that it should stand. Append-only."""
+
+    review = models.OneToOneField(Review, on_delete=models.PROTECT, related_name="appeal")
+    text = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
 class Dataset(models.Model):
     """A frozen list of labels (or prompts) with weights. Its rows follow from immutable records."""
 
@@ -99,6 +153,7 @@ class Dataset(models.Model):
         DEMONSTRATIONS = "demonstrations"
         PREFERENCES = "preferences"
         RATINGS = "ratings"
+        MARKS = "marks"
         PROMPTS = "prompts"
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="datasets")

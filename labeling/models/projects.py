@@ -39,6 +39,21 @@ class Project(models.Model):
     partial_rankings = models.BooleanField(
         default=False, help_text="a ranking may leave answers out; they give no pairs"
     )
+    tree_turns = models.PositiveSmallIntegerField(
+        default=2, help_text="turns a conversation grows to, by people: 2 is a prompt and its answer"
+    )
+    tree_branches = models.PositiveSmallIntegerField(
+        default=1, help_text="next turns wanted for one turn of a conversation that grows"
+    )
+    tree_size = models.PositiveSmallIntegerField(
+        default=12, help_text="turns that people write to one conversation, all branches together"
+    )
+    model_drafts = models.BooleanField(
+        default=False, help_text="a demonstration may begin with a draft by the current checkpoint"
+    )
+    review_share = models.FloatField(
+        default=0, help_text="share of finished tasks whose labels a reviewer looks at, from 0 to 1"
+    )
     lease_seconds = models.PositiveIntegerField(default=600)
     paused = models.BooleanField(default=False, help_text="hand out no tasks")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -66,6 +81,7 @@ class Labeler(models.Model):
     )
     name = models.CharField(max_length=150, help_text="a pseudonym once the account is gone")
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.HUMAN)
+    avoids_sensitive = models.BooleanField(default=False, help_text="is handed no tasks marked as sensitive")
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -96,6 +112,11 @@ class Membership(models.Model):
     def runs_models(self) -> bool:
         """May start rounds and runs, promote and export."""
         return self.role in {self.Role.OWNER, self.Role.ADMIN, self.Role.ENGINEER}
+
+    @property
+    def reviews(self) -> bool:
+        """May judge the labels of others."""
+        return self.role in {self.Role.OWNER, self.Role.ADMIN, self.Role.REVIEWER}
 
     @property
     def manages(self) -> bool:
@@ -152,9 +173,28 @@ class AccountSettings(models.Model):
     )
     single_keys = models.BooleanField(default=True, help_text="keys act without Ctrl on the work page")
     keys = models.JSONField(default=dict, help_text="delivered key: the one chosen in its place")
+    shows_sensitive = models.BooleanField(default=False, help_text="sensitive texts are not blurred")
 
     def __str__(self) -> str:
         return f"settings of {self.user_id}"
+
+
+class TimeCorrection(models.Model):
+    """Seconds that an admin added to a labeler's active time of a day, or took off it. Append-only."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="time_corrections")
+    labeler = models.ForeignKey(Labeler, on_delete=models.PROTECT, related_name="time_corrections")
+    day = models.DateField()
+    seconds = models.IntegerField(help_text="below 0 to take off")
+    reason = models.CharField(max_length=500)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "day"], name="time_correction_of_day")]
+
+    def __str__(self) -> str:
+        return f"{self.seconds:+} s on {self.day}: {self.reason}"
 
 
 class Event(models.Model):

@@ -12,12 +12,76 @@ from labeling.models.projects import Import, Labeler, Project, Split
 from models_zoo.models import Checkpoint
 
 
+class Picture(models.Model):
+    """An image that messages of a project name by its sha256; it came in with them."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="pictures")
+    sha256 = models.CharField(max_length=64)
+    media_type = models.CharField(max_length=40)
+    content = models.BinaryField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "sha256"], name="picture_once_a_project")]
+
+    def __str__(self) -> str:
+        return f"{self.media_type} {self.sha256[:12]}"
+
+
+class PromptQuerySet(models.QuerySet["Prompt"]):
+    def to_answer(self) -> PromptQuerySet:
+        """Prompts that models are given: the assistant's turn is next, and no talk with a checkpoint."""
+        return self.filter(next_role=Prompt.Next.ASSISTANT, withdrawn=False).exclude(
+            origin=Prompt.Origin.CONVERSED
+        )
+
+
 class Prompt(models.Model):
-    """A conversation that ends with the user's turn: ``messages`` is ``[{"role", "content"}, …]``."""
+    """A conversation whose next turn is wanted: ``messages`` is ``[{"role", "content"}, …]``.
+
+    It ends with the user's turn where the model is to answer. Where a person is to say the user's next turn
+    it ends with an answer, or is empty.
+    """
+
+    class Origin(models.TextChoices):
+        GIVEN = "given"
+        WRITTEN = "written"
+        CONVERSED = "conversed"
+
+    class Next(models.TextChoices):
+        ASSISTANT = "assistant"
+        USER = "user"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
     messages = models.JSONField()
     text_hash = models.CharField(max_length=64, help_text="sha256 of the messages")
+    next_role = models.CharField(max_length=10, choices=Next, default=Next.ASSISTANT)
+    origin = models.CharField(
+        max_length=10,
+        choices=Origin,
+        default=Origin.GIVEN,
+        help_text="imported or made by a program; written by a labeler; a talk with a checkpoint",
+    )
+    root = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="branches",
+        help_text="the conversation it grew from; none where it is one itself",
+    )
+    written_in = models.ForeignKey(
+        "Annotation",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="prompts",
+        help_text="the label that wrote its last turn",
+    )
+    withdrawn = models.BooleanField(
+        default=False, help_text="a turn before its end was taken back; its labels train nothing"
+    )
+    sensitive = models.BooleanField(default=False, help_text="blurred until asked for")
     split = models.CharField(max_length=8, choices=Split, default=Split.TRAIN)
     use_case = models.CharField(max_length=60, blank=True)
     language = models.CharField(max_length=35, blank=True)
@@ -25,11 +89,14 @@ class Prompt(models.Model):
     batch = models.ForeignKey(Import, null=True, blank=True, on_delete=models.PROTECT, related_name="prompts")
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = PromptQuerySet.as_manager()
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["project", "text_hash"], name="prompt_once_a_project")]
 
     def __str__(self) -> str:
-        return str(self.messages[-1]["content"])[:80]
+        content = self.messages[-1]["content"] if self.messages else ""
+        return content[:80] if isinstance(content, str) else str(content)[:80]
 
 
 class Completion(models.Model):
@@ -82,6 +149,10 @@ class Task(models.Model):
         COMPARE = "compare"
         RATE = "rate"
         EDIT = "edit"
+        MARK = "mark"
+        PROMPT = "prompt"
+        CONVERSE = "converse"
+        REVIEW = "review"
 
     class State(models.TextChoices):
         OPEN = "open"
@@ -103,6 +174,18 @@ class Task(models.Model):
     )
     propensity = models.FloatField(null=True, blank=True, help_text="probability of having been chosen")
     gold = models.JSONField(null=True, blank=True, help_text="the known answer, where this is a test")
+    brief = models.JSONField(
+        default=dict, blank=True, help_text='what to write or talk about: {"form", "text"}, either may lack'
+    )
+    reviewed = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="reviews",
+        help_text="the task whose labels it judges, where it is a review",
+    )
+    sensitive = models.BooleanField(default=False, help_text="as its prompt; not for who avoids it")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TaskQuerySet.as_manager()
@@ -120,7 +203,10 @@ class Task(models.Model):
             )
         ]
         constraints = [
-            models.CheckConstraint(condition=Q(taken__lte=F("wanted")), name="task_never_over_assigned")
+            models.CheckConstraint(condition=Q(taken__lte=F("wanted")), name="task_never_over_assigned"),
+            models.CheckConstraint(
+                condition=Q(kind="review") ^ Q(reviewed__isnull=True), name="task_reviews_a_task"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -197,6 +283,44 @@ class Lease(models.Model):
     def version_read(self) -> int:
         """The key of the guideline version that a label of this lease names."""
         return self.guideline_version_id or self.task.guideline_version_id
+
+
+class Reply(models.Model):
+    """What a labeler asked the current checkpoint to say: a turn of a talk, or a draft to begin from.
+
+    Its answers become completions of ``prompt``, by ``checkpoint`` and ``seed``; until then ``texts`` holds
+    what was said so far.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        ANSWERING = "answering"
+        DONE = "done"
+        FAILED = "failed"
+
+    lease = models.ForeignKey(Lease, on_delete=models.PROTECT, related_name="replies")
+    number = models.PositiveSmallIntegerField(help_text="which of the lease, from 0")
+    prompt = models.ForeignKey(Prompt, on_delete=models.PROTECT, related_name="replies")
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="+")
+    wanted = models.PositiveSmallIntegerField(default=1, help_text="answers side by side")
+    seed = models.BigIntegerField()
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    texts = models.JSONField(default=list)
+    fault = models.CharField(max_length=300, blank=True)
+    asked_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField(null=True, blank=True, help_text="the last sign of whoever answers it")
+
+    class Meta:
+        verbose_name_plural = "replies"
+        indexes = [
+            models.Index(
+                fields=["id"], condition=Q(state__in=["waiting", "answering"]), name="reply_waiting"
+            ),
+        ]
+        constraints = [models.UniqueConstraint(fields=["lease", "number"], name="reply_number_once")]
+
+    def __str__(self) -> str:
+        return f"reply {self.number} of lease {self.lease_id} ({self.state})"
 
 
 class Draft(models.Model):

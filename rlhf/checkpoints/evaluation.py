@@ -28,7 +28,9 @@ def heldout_prompts(project: Project, *, count: int) -> list[Prompt]:
     Raises:
         jobs.RunError: the project has none.
     """
-    found = list(Prompt.objects.filter(project=project, split=Split.HELDOUT).order_by("text_hash")[:count])
+    found = list(
+        Prompt.objects.to_answer().filter(project=project, split=Split.HELDOUT).order_by("text_hash")[:count]
+    )
     if not found:
         raise jobs.RunError("prompts", "The project has no held-out prompts. Import some with split heldout.")
     return found

@@ -31,7 +31,7 @@ def loop_of(project: Project) -> Loop:
 
 def training_prompts(project: Project) -> QuerySet[Prompt]:
     """The prompts that models may be trained on."""
-    return Prompt.objects.filter(project=project, split=Split.TRAIN)
+    return Prompt.objects.to_answer().filter(project=project, split=Split.TRAIN)
 
 
 def fresh_prompts(project: Project, *, count: int, seed: int) -> tuple[list[Prompt], float | None]:

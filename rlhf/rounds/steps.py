@@ -147,7 +147,9 @@ def _begin_sample(step: RoundStep) -> Run:
         round.project, count=settings.tasks_per_round, seed=round.seed * 104_729
     )
     # The same held-out prompts after every round, whatever is imported in front of them.
-    heldout = Prompt.objects.filter(project=round.project, split=Split.HELDOUT).order_by("text_hash")
+    heldout = (
+        Prompt.objects.to_answer().filter(project=round.project, split=Split.HELDOUT).order_by("text_hash")
+    )
     return sampling.create(
         round,
         policy=round.checkpoint_after,

@@ -1,0 +1,60 @@
+"""The sheet of a task: all that a labeler gets to see of it, and never which model wrote what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import F
+from django.db.models.functions import Coalesce
+
+from guidelines.render import answer_html
+from labeling.models import Candidate, Draft, Lease
+
+# What the sheet of a kind holds besides.
+PARTS: dict[str, Callable[[Lease], dict[str, Any]]] = {}
+
+
+def sheet(lease: Lease) -> dict[str, Any]:
+    """The task of a lease as its labeler gets it, with their draft, at the guideline version they read."""
+    about = Lease.objects.filter(pk=lease.pk).values(
+        kind=F("task__kind"),
+        prompt=F("task__prompt__messages"),
+        brief=F("task__brief"),
+        sensitive=F("task__sensitive"),
+        partial=F("task__project__partial_rankings"),
+        version=_of_version_read("id"),
+        number=_of_version_read("number"),
+        guideline=_of_version_read("guideline__slug"),
+        criteria=_of_version_read("criteria"),
+    )[0]
+    texts = dict(Candidate.objects.filter(task=lease.task_id).values_list("pk", "completion__text"))
+    drafts = Draft.objects.filter(task=lease.task_id, labeler=lease.labeler_id)
+    part = PARTS.get(about["kind"])
+    return {
+        "id": lease.task_id,
+        "lease": lease.pk,
+        "kind": about["kind"],
+        "prompt": [{**message, "html": answer_html(message["content"])} for message in about["prompt"]],
+        "candidates": [
+            {"id": pk, "text": texts[pk], "html": answer_html(texts[pk])} for pk in lease.shown_order
+        ],
+        "brief": about["brief"],
+        "sensitive": about["sensitive"],
+        "criteria": about["criteria"],
+        "partial": about["partial"],
+        "guideline_version": {
+            "id": about["version"],
+            "guideline": about["guideline"],
+            "number": about["number"],
+        },
+        "draft": next(iter(drafts.values("answer", "version")), None),
+        "expires_at": lease.expires_at,
+        "opened_at": lease.opened_at,
+        **(part(lease) if part else {}),
+    }
+
+
+def _of_version_read(field: str) -> Coalesce:
+    """A field of the version that the lease was given under, as `Lease.version_read`."""
+    return Coalesce(f"guideline_version__{field}", f"task__guideline_version__{field}")
