@@ -6,15 +6,18 @@ neighbours in the batch or from the device's generator. (Other batches round oth
 draw must fall within 1e-6 of a boundary to change a token.)
 """
 
-import hashlib
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from models_zoo import chat, load
+from models_zoo.seeds import seed_of
+
+__all__ = ["Completion", "Rollout", "Sampling", "pick", "rollout", "sample", "seed_of", "stream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,6 @@ class Rollout:
     finished: torch.Tensor
 
 
-def seed_of(*parts: int) -> int:
-    """A seed of 31 bits from a path of numbers, such as (run seed, prompt index, completion index)."""
-    named = ":".join(map(str, parts)).encode()
-    return int.from_bytes(hashlib.sha256(named).digest()[:4]) >> 1
-
-
 def sample(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -83,12 +80,49 @@ def sample(
         chosen = slice(start, start + batch_size)
         rolled = rollout(model, tokenizer, prompts[chosen], seeds=seeds[chosen], sampling=sampling)
         for row, seed in enumerate(seeds[chosen]):
-            length = int(rolled.answer_mask[row].sum())
-            text = tokenizer.decode(rolled.answer[row, :length], skip_special_tokens=True)
-            yield Completion(text=text, finished=bool(rolled.finished[row]), tokens=length, seed=seed)
+            answer = rolled.answer[row, : int(rolled.answer_mask[row].sum())]
+            yield _said(tokenizer, answer, finished=bool(rolled.finished[row]), seed=seed)
 
 
-@torch.no_grad()
+def stream(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    conversation: Sequence[chat.Message],
+    *,
+    seeds: Sequence[int],
+    sampling: Sampling,
+    every: float = 0.0,
+) -> Iterator[list[Completion]]:
+    """Answer one conversation once a seed; yield all answers as far as they are said, at last the whole ones.
+
+    The last yield is what `sample` returns. The others come at most once in ``every`` seconds (0: after each
+    token); a character whose bytes are not all said yet is left out of them.
+    """
+    prompts = [chat.prompt_ids(tokenizer, conversation)] * len(seeds)
+    answer: list[torch.Tensor] = []
+    masks: list[torch.Tensor] = []
+    finished = torch.zeros(len(seeds), dtype=torch.bool)
+
+    def so_far() -> list[Completion]:
+        said, lengths = torch.stack(answer, 1), torch.stack(masks, 1).sum(1).tolist()
+        return [
+            _said(tokenizer, said[row, : lengths[row]], finished=bool(finished[row]), seed=seed)
+            for row, seed in enumerate(seeds)
+        ]
+
+    told = time.monotonic()
+    for picked, mask, finished in _steps(model, tokenizer, prompts, seeds=seeds, sampling=sampling):
+        answer.append(picked)
+        masks.append(mask)
+        whole = bool(finished.all()) or len(answer) == sampling.max_new_tokens
+        if not whole and time.monotonic() - told >= every:
+            told = time.monotonic()
+            yield [
+                each if each.finished else replace(each, text=each.text.rstrip("\ufffd")) for each in so_far()
+            ]
+    yield so_far()
+
+
 def rollout(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -98,47 +132,69 @@ def rollout(
     sampling: Sampling,
 ) -> Rollout:
     """Answer a batch of tokenised prompts, one seed each; every answer is cut after its end token."""
+    steps = list(_steps(model, tokenizer, prompts, seeds=seeds, sampling=sampling))
+    ids, mask = load.pad_left(prompts, int(tokenizer.pad_token_id), next(model.parameters()).device)
+    said = torch.stack([picked for picked, _, _ in steps], 1)
+    said_mask = torch.stack([mask for _, mask, _ in steps], 1).long()
+    return Rollout(
+        ids=torch.cat([ids, said], 1),
+        mask=torch.cat([mask, said_mask], 1),
+        answer=said,
+        answer_mask=said_mask,
+        finished=steps[-1][2],
+    )
+
+
+@torch.no_grad()
+def _steps(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[Sequence[int]],
+    *,
+    seeds: Sequence[int],
+    sampling: Sampling,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Each step's tokens, which of them belong to an answer, and which answers have ended: (B,) each."""
     if len(prompts) != len(seeds):
         raise ValueError(f"{len(prompts)} prompts need as many seeds, not {len(seeds)}")
     device = next(model.parameters()).device
-    ids, mask = load.pad_left(prompts, int(tokenizer.pad_token_id), device)
+    pad = int(tokenizer.pad_token_id)
+    ids, mask = load.pad_left(prompts, pad, device)
     ends = torch.tensor(load.end_ids(model, tokenizer), device=device)
     draws = _draws(seeds, sampling.max_new_tokens).to(device)
     was_training = model.training
     model.eval()
     finished = torch.zeros(len(prompts), dtype=torch.bool, device=device)
     cache: Any = None
-    step_ids, step_mask, positions = ids, mask, (mask.cumsum(-1) - 1).clamp(min=0)
-    answer: list[torch.Tensor] = []
-    answer_mask: list[torch.Tensor] = []
-    for step in range(sampling.max_new_tokens):
-        output = model(
-            input_ids=step_ids,
-            attention_mask=step_mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        cache = output.past_key_values
-        picked = pick(output.logits[:, -1], draws[:, step], sampling)
-        answer_mask.append(~finished)
-        answer.append(picked.masked_fill(finished, int(tokenizer.pad_token_id)))
-        finished = finished | torch.isin(picked, ends)
-        if bool(finished.all()):
-            break
-        step_ids = answer[-1][:, None]
-        step_mask = torch.cat([step_mask, step_mask.new_ones(len(prompts), 1)], 1)
-        positions = positions[:, -1:] + 1
-    model.train(was_training)
-    said, said_mask = torch.stack(answer, 1), torch.stack(answer_mask, 1).long()
-    return Rollout(
-        ids=torch.cat([ids, said], 1),
-        mask=torch.cat([mask, said_mask], 1),
-        answer=said,
-        answer_mask=said_mask,
-        finished=finished,
-    )
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    try:
+        for step in range(sampling.max_new_tokens):
+            output = model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+            cache = output.past_key_values
+            picked = pick(output.logits[:, -1], draws[:, step], sampling)
+            going, token = ~finished, picked.masked_fill(finished, pad)
+            finished = finished | torch.isin(picked, ends)
+            yield token, going, finished
+            if bool(finished.all()):
+                break
+            ids, positions = token[:, None], positions[:, -1:] + 1
+            mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], 1)
+    finally:
+        model.train(was_training)
+
+
+def _said(
+    tokenizer: PreTrainedTokenizerBase, answer: torch.Tensor, *, finished: bool, seed: int
+) -> Completion:
+    text = tokenizer.decode(answer, skip_special_tokens=True)
+    return Completion(text=text, finished=finished, tokens=len(answer), seed=seed)
 
 
 def pick(logits: torch.Tensor, draws: torch.Tensor, sampling: Sampling) -> torch.Tensor:

@@ -18,7 +18,7 @@ LOADERS = {"models_zoo/load.py", "models_zoo/generate.py"}
 # What of ours a trainer may stand on: nothing that knows the database.
 PLAIN = (
     "rlhf.trainers",
-    *(f"models_zoo.{name}" for name in ("chat", "generate", "load", "store", "stories")),
+    *(f"models_zoo.{name}" for name in ("chat", "generate", "load", "seeds", "store", "stories")),
 )
 HEAVY = {"torch", "transformers", "trl", "peft", "accelerate", "datasets"}
 

@@ -98,3 +98,22 @@ def test_template_marks_the_answer(tokenizer):
 def test_any_text_survives_the_tokenizer(tokenizer):
     text = "Zoë ate 3 crêpes — 日本語\n<b>&amp;"
     assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
+
+
+def test_stream_says_what_sample_says(model, tokenizer):
+    """The same draws and tokens; on the way each text only grows."""
+    (asked,), seeds = conversations(1), [generate.seed_of(7, i) for i in range(3)]
+    whole = sampled(model, tokenizer, [asked] * 3, seeds)
+    *parts, last = generate.stream(model, tokenizer, asked, seeds=seeds, sampling=generate.Sampling())
+    assert last == whole
+    assert len(parts) == max(each.tokens for each in whole) - 1
+    for row in range(3):
+        texts = [part[row].text for part in [*parts, last]]
+        assert all(after.startswith(before) for before, after in zip(texts, texts[1:], strict=False))
+
+
+def test_stream_tells_seldom_where_asked(model, tokenizer):
+    (asked,), sampling = conversations(1), generate.Sampling(max_new_tokens=20)
+    told = list(generate.stream(model, tokenizer, asked, seeds=[1, 2], sampling=sampling, every=3600))
+    assert told == [sampled(model, tokenizer, [asked] * 2, [1, 2], max_new_tokens=20)]
+
