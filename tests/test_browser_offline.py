@@ -315,3 +315,24 @@ def test_plain_http_says_so(desk: Desk, browser: Browser) -> None:
     finally:
         opened.close()
         elsewhere.stop()
+
+
+def test_a_kind_comes_when_its_files_do(desk: Desk, page: Page) -> None:
+    """The script or the style of a kind fails to arrive: the page says so, and goes on by itself."""
+    failing = {"rank.js", "tiers.js", "rank.css"}
+
+    def fail_once(route: Any) -> None:
+        name = route.request.url.rsplit("/")[-1]
+        if name in failing:
+            failing.remove(name)
+            route.abort()
+        else:
+            route.continue_()
+
+    page.context.route("**/static/**", fail_once)
+    page.goto(f"/projects/{desk.slug}/work/")
+    expect(page.get_by_role("heading", name="The next task is not here yet")).to_be_visible()
+    expect(page.locator(".answer")).to_have_count(4)
+    assert failing == set()
+    columns = "getComputedStyle(document.querySelector('rank-board')).gridTemplateColumns"
+    assert page.evaluate(columns).endswith(" 310px")

@@ -9,6 +9,14 @@ import { uuid } from "./kept.js";
 const RELEASE = new URL("..", import.meta.url).pathname;
 const TABS = 5;
 
+/** What this page loaded of them so far; the browser's own list ends after a few hundred requests. */
+const files = new Set();
+const note = (entries) => {
+  for (const { name } of entries) if (new URL(name).pathname.startsWith(RELEASE)) files.add(name);
+};
+const loads = new PerformanceObserver((list) => note(list.getEntries()));
+loads.observe({ type: "resource", buffered: true });
+
 /** Browsers lend service workers and caches to HTTPS and to this computer alone. */
 export const possible = isSecureContext && "serviceWorker" in navigator && "caches" in window;
 
@@ -31,8 +39,7 @@ export class Held {
       // Signed out by now, or of a release whose files this page has not seen.
       if (!page.ok || page.redirected || !(await page.clone().text()).includes(RELEASE)) return false;
       const cache = await this.open();
-      const files = performance.getEntriesByType("resource").map(({ name }) => name);
-      await addMissing(cache, files.filter((name) => new URL(name).pathname.startsWith(RELEASE)));
+      await addFiles(cache);
       await cache.put(location.pathname + location.search, page);
       await dropOthers(cache);
       return true;
@@ -41,12 +48,13 @@ export class Held {
     }
   }
 
-  /** Hold these tasks, the one on screen first, and their guidelines. */
+  /** Hold these tasks, the one on screen first, after the files of their kinds, and their guidelines. */
   async keepTasks(tasks) {
     if (!possible) return;
     const own = this.tasksPath + tab();
     try {
       const cache = await this.open();
+      await addFiles(cache);
       await cache.put(own, Response.json({ at: Date.now(), tasks }));
       for (const { request } of (await this.tabs(cache)).slice(TABS)) await cache.delete(request);
       const numbers = new Set(tasks.map((task) => task.guideline_version.number));
@@ -79,6 +87,11 @@ export class Held {
     const entry = async (request) => ({ request, ...(await (await cache.match(request)).json()) });
     return (await Promise.all(requests.map(entry))).sort((one, other) => other.at - one.at);
   }
+}
+
+async function addFiles(cache) {
+  note(loads.takeRecords());
+  await addMissing(cache, [...files]);
 }
 
 async function addMissing(cache, addresses) {

@@ -9,7 +9,7 @@ import { Effort } from "./effort.js";
 import { Held } from "./held.js";
 import { Kept } from "./kept.js";
 import { Keys } from "./keys.js";
-import { ELEMENTS } from "./kinds.js";
+import { NAMES, elementOf, ready } from "./kinds.js";
 import { Outbox } from "./outbox.js";
 import { Panels } from "./panels.js";
 import { switchPlain } from "./reading.js";
@@ -22,7 +22,7 @@ const UNDO = 10_000;
 class Work {
   constructor(main) {
     this.main = main;
-    this.kinds = main.dataset.kinds ? main.dataset.kinds.split(" ") : Object.keys(ELEMENTS);
+    this.kinds = main.dataset.kinds ? main.dataset.kinds.split(" ") : NAMES;
     this.project = main.dataset.project;
     this.kept = new Kept(document.body.dataset.user);
     this.outbox = new Outbox({ kept: this.kept });
@@ -91,6 +91,7 @@ class Work {
     try {
       await this.outbox.drain();
       const task = await api.post(`/api/projects/${this.project}/next/`, { kinds: this.kinds });
+      if (task) await ready(task.kind);
       this.again.done();
       if (this.view) this.reached(task);
       else if (task && this.outbox.waiting.some((item) => item.task.lease === task.lease)) this.again.later();
@@ -109,7 +110,9 @@ class Work {
   async resume({ away }) {
     const sent = this.outbox.waiting.map((item) => item.task.lease);
     const held = away ? await this.held.tasks() : [];
-    const [first, ...rest] = held.filter((task) => !sent.includes(task.lease)).map((task) => ({ ...task, held: true }));
+    const open = held.filter((task) => !sent.includes(task.lease)).map((task) => ({ ...task, held: true }));
+    const shown = await Promise.all(open.map((task) => ready(task.kind).then(() => true, () => false)));
+    const [first, ...rest] = open.filter((_, at) => shown[at]);
     if (!first || this.view) return Boolean(this.view);
     this.ahead = rest.map((task) => ({ task, how: {} }));
     this.show(first);
@@ -144,7 +147,7 @@ class Work {
     this.revising = label;
     const held = this.outbox.refused.find((item) => item.task.id === task.id);
     if (held) this.outbox.remove(held);
-    const view = document.createElement(ELEMENTS[task.kind]);
+    const view = document.createElement(elementOf(task.kind));
     view.task = task;
     this.view = view;
     this.draft = new Draft({ task, kept: this.kept, onServer: !label });
@@ -236,6 +239,7 @@ class Work {
     try {
       const body = { kinds: this.kinds, prefetch: true };
       const task = await api.post(`/api/projects/${this.project}/next/`, body);
+      if (task) await ready(task.kind);
       this.keepAhead(task);
     } catch {
       // The next task is then fetched when it is wanted.
@@ -267,7 +271,14 @@ class Work {
   }
 
   /** Back to a label that the server refused, with its text. */
-  reopen(item) {
+  async reopen(item) {
+    try {
+      await ready(item.task.kind);
+    } catch (problem) {
+      this.panels.notice(problem.message);
+      this.tellRefused(item);
+      return;
+    }
     this.putAside();
     this.outbox.remove(item);
     this.show(item.task, { answer: item.answer, label: item.label, notice: item.refused });
