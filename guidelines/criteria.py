@@ -1,9 +1,9 @@
-"""Criteria: the scales and flags that a guideline version asks labelers to judge by.
+"""Criteria: the scales, flags and spans that a guideline version asks labelers to judge by.
 
 One criterion is ``{"key", "label", "help"?, "scope", "type", "required"}``. Its scope is ``completion`` or
-``prompt``, its type ``scale`` or ``flag``; a scale has ``"min"`` and ``"max"`` too, and words for its ends,
-``"low"?`` and ``"high"?``. A scale's value is a whole number from min to max, a flag's true or false; a flag
-that is left out means false.
+``prompt``, its type ``scale``, ``flag`` or ``span``; a scale has ``"min"`` and ``"max"`` too, and words for
+its ends, ``"low"?`` and ``"high"?``. A scale's value is a whole number from min to max, a flag's true or
+false; a flag that is left out means false. A span is marked in the text of an answer wherever it is found.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FARTHEST = 100
 LONGEST = {"label": 200, "help": 1000, "low": 60, "high": 60}
 
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_CHOICES = {"scope": ("completion", "prompt"), "type": ("scale", "flag")}
+_CHOICES = {"scope": ("completion", "prompt"), "type": ("scale", "flag", "span")}
 _FIELDS: set[str] = {"key", "label", "help", "scope", "type", "required"}
 _OF_A_SCALE = {"min", "max", "low", "high"}
 
@@ -69,6 +69,10 @@ def _check(criterion: Any, field: str) -> dict[str, Any]:
         if criterion.get(name) not in choices:
             raise GuidelineError(f"{field}.{name}", f"The {name} must be {' or '.join(choices)}.")
     scale = criterion["type"] == "scale"
+    if criterion["type"] == "span" and criterion["scope"] != "completion":
+        raise GuidelineError(
+            f"{field}.scope", "Spans are marked in answers. Make the scope completion, or the type flag."
+        )
     if unknown := set(criterion) - _FIELDS - (_OF_A_SCALE if scale else set()):
         name = str(min(unknown, key=str))[:40]
         raise GuidelineError(f"{field}.{name}", f"A {criterion['type']} has no such field. Leave it out.")
@@ -85,7 +89,8 @@ def _check(criterion: Any, field: str) -> dict[str, Any]:
         _check_range(criterion, field)
     elif required:
         raise GuidelineError(
-            f"{field}.required", "A flag that is left out means false, so none is required. Make it false."
+            f"{field}.required",
+            "A flag that is left out means false, and there may be nothing to mark. Make required false.",
         )
     return {**criterion, "required": required}
 

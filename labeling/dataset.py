@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -46,6 +46,7 @@ FORMS = {
     Dataset.Kind.DEMONSTRATIONS: ("sft", "prompts"),
     Dataset.Kind.PREFERENCES: ("groups", "pairs", "ratings", "prompts"),
     Dataset.Kind.RATINGS: ("ratings", "prompts"),
+    Dataset.Kind.MARKS: ("marks", "prompts"),
     Dataset.Kind.PROMPTS: ("prompts",),
 }
 # The kinds of label that a dataset of each kind holds.
@@ -53,6 +54,7 @@ LABELS = {
     Dataset.Kind.DEMONSTRATIONS: (Task.Kind.DEMONSTRATE, Task.Kind.EDIT),
     Dataset.Kind.PREFERENCES: (Task.Kind.RANK, Task.Kind.COMPARE, Task.Kind.RATE, Task.Kind.EDIT),
     Dataset.Kind.RATINGS: (Task.Kind.RATE,),
+    Dataset.Kind.MARKS: (Task.Kind.MARK,),
 }
 # Llama 2's four degrees (arXiv 2307.09288, table 28, "margin large"): a tie asks for no distance.
 MARGINS = {"much": 3.0, "better": 2.0, "slightly": 1.0, "tie": 0.0}
@@ -155,7 +157,7 @@ def rows(dataset: Dataset, form: str | None = None) -> Iterator[Row]:
     if form not in FORMS[Dataset.Kind(dataset.kind)]:
         known = ", ".join(FORMS[Dataset.Kind(dataset.kind)])
         raise DatasetError("form", f"A dataset of {dataset.kind} can be read as {known}, not as {form!r}.")
-    made = {"sft": _sft, "groups": _groups, "pairs": _pairs, "ratings": _ratings, "prompts": _prompts}[form]
+    made = _MAKERS[form]
     return (dict(formats.in_schema(row, form=form, schema=dataset.schema)) for row in made(dataset))
 
 
@@ -226,6 +228,25 @@ def _ratings(dataset: Dataset) -> Iterator[Row]:
                 }
 
 
+def _passages(dataset: Dataset) -> Iterator[Row]:
+    """One row a mark; an answer in which nothing was marked is one row without a passage."""
+    for chunk in _chunks(_labels(dataset)):
+        candidates = _candidates({label["annotation__task_id"] for label in chunk})
+        for label in chunk:
+            ((_, text, _),) = candidates[label["annotation__task_id"]]
+            for mark in label["annotation__answer"]["marks"] or [None]:
+                yield {
+                    "prompt": label["annotation__task__prompt__messages"],
+                    "completion": [_said(text)],
+                    "start": mark and mark["start"],
+                    "end": mark and mark["end"],
+                    "quote": mark and text[mark["start"] : mark["end"]],
+                    "criterion": mark and mark["criterion"],
+                    "comment": mark and mark.get("comment"),
+                    **_marks(label),
+                }
+
+
 def _scales_and_flags(values: Mapping[str, Any]) -> tuple[str, list[str]]:
     """The values on scales, as JSON, and the keys of the flags that are set."""
     scales = {key: value for key, value in values.items() if not isinstance(value, bool)}
@@ -249,6 +270,16 @@ def _prompts(dataset: Dataset) -> Iterator[Row]:
             "language": language,
             "metadata": json.dumps(metadata, ensure_ascii=False, sort_keys=True),
         }
+
+
+_MAKERS: dict[str, Callable[[Dataset], Iterator[Row]]] = {
+    "sft": _sft,
+    "groups": _groups,
+    "pairs": _pairs,
+    "ratings": _ratings,
+    "marks": _passages,
+    "prompts": _prompts,
+}
 
 
 def _labels(dataset: Dataset, **only: Any) -> Iterator[Row]:

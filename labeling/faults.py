@@ -9,3 +9,7 @@ class FieldError(ValueError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class AnswerError(FieldError):
+    """An answer that cannot be a label; ``field`` names the part to mend."""

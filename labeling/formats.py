@@ -5,6 +5,9 @@
 - ``groups``: ``{"prompt": [messages], "completions": [[message], …], "ranks", "finished", "margin", …}``
 - ``ratings``: ``{"prompt": [messages], "completion": [message], "ratings", "flags", "prompt_ratings",
   "prompt_flags", *label}``, one row an answer; ratings are JSON as text, flags the keys of those that are set
+- ``marks``: ``{"prompt": [messages], "completion": [message], "start", "end", "quote", "criterion",
+  "comment", *label}``, one row a mark; ends count code points of the completion's content, and an answer in
+  which nothing was marked is one row of nulls
 - ``prompts``: ``{"prompt": [messages], "prompt_id", "split", "use_case", "language", "metadata"}``
 
 A label's columns are ``weight``, ``label`` and ``labeler`` (ids) and ``guideline_version``; its assistance is
@@ -34,7 +37,7 @@ SINCE_2 = {
     "pairs": {"assisted_by", "assisted_share"},
     "groups": {"margin", "assisted_by", "assisted_share"},
 }
-FORMS = ("sft", "pairs", "groups", "ratings", "prompts")
+FORMS = ("sft", "pairs", "groups", "ratings", "marks", "prompts")
 FORMATS = {"jsonl": "application/jsonl", "parquet": "application/vnd.apache.parquet"}
 ROW_GROUP = 1000
 # A server pays for every piece it sends: lines leave together.
@@ -109,6 +112,14 @@ def schema(form: str) -> pyarrow.Schema:
             ("flags", pa.list_(pa.string())),
             ("prompt_ratings", pa.string()),
             ("prompt_flags", pa.list_(pa.string())),
+            *label,
+        ],
+        "marks": [
+            ("prompt", messages),
+            ("completion", messages),
+            ("start", pa.int64()),
+            ("end", pa.int64()),
+            *[(name, pa.string()) for name in ("quote", "criterion", "comment")],
             *label,
         ],
         "prompts": [

@@ -49,16 +49,18 @@ GROUPS = (
             "g": _("guideline"),
             "s": _("skip the task"),
             "v": _("texts letter for letter, or laid out"),
+            "o": _("open all steps of a trace, or fold them"),
+            "b": _("show what is covered as sensitive, or cover it again"),
             "?": _("list of keys"),
         },
     ),
     Group(
-        _("Rank, compare and rate"),
+        _("Rank, compare, rate and mark"),
         {
-            "ArrowUp": _("rank: move the picked answer up · rate: criterion before"),
-            "ArrowDown": _("rank: move it down · rate: next criterion"),
-            "ArrowLeft": _("compare: a step towards answer 1 · rate: answer before"),
-            "ArrowRight": _("compare: a step towards answer 2 · rate: next answer"),
+            "ArrowUp": _("rank: move the picked answer up · rate: criterion before · mark: a line up"),
+            "ArrowDown": _("rank: move it down · rate: next criterion · mark: a line down"),
+            "ArrowLeft": _("compare: a step towards answer 1 · rate: answer before · mark: word before"),
+            "ArrowRight": _("compare: a step towards answer 2 · rate: next answer · mark: next word"),
             "=": _("rank: tie with the one above, or leave the tie · compare: a tie"),
             "0": _("compare: a tie · rate: 0, or 10 on a scale to ten"),
             "x": _("rank: all answers are bad · compare: both are"),
@@ -66,12 +68,24 @@ GROUPS = (
         },
     ),
     Group(
-        _("Answers and scales by number"),
+        _("Answers, scales and criteria by number"),
         {
-            "1": _("rank: pick answer 1 · compare: prefer it · rate: 1"),
-            "2": _("rank: pick answer 2 · compare: prefer it · rate: 2"),
+            "1": _("rank: pick answer 1 · compare: prefer it · rate: 1 · mark: for criterion 1"),
+            "2": _("rank: pick answer 2 · compare: prefer it · rate: 2 · mark: for criterion 2"),
         }
-        | {str(n): format_lazy(_("rank: pick answer {n} · rate: {n}"), n=n) for n in range(3, 10)},
+        | {
+            str(n): format_lazy(_("rank: pick answer {n} · rate: {n} · mark: for criterion {n}"), n=n)
+            for n in range(3, 10)
+        },
+    ),
+    Group(
+        _("Mark"),
+        {
+            "[": _("the mark before"),
+            "]": _("the next mark"),
+            "c": _("comment on the mark; Escape leaves it"),
+            "Delete": _("take the mark away"),
+        },
     ),
     Group(
         _("Demonstrate and edit"),

@@ -17,13 +17,14 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from guidelines.models import GuidelineVersion
-from labeling import live
+from labeling import live, marks
 from labeling.faults import FieldError
 from labeling.models import Candidate, Completion, Project, Prompt, Task
 from labeling.texts import text_hash
 from models_zoo.models import Checkpoint
 
 BATCH = 500
+MOST_BRIEFED = 10_000
 Group = tuple[Prompt, Sequence[Completion]]
 # How many answers a task of each kind shows, at least and at most; writing shows none.
 TAKES = {
@@ -31,6 +32,7 @@ TAKES = {
     Task.Kind.COMPARE: (2, 2),
     Task.Kind.RATE: (1, 9),
     Task.Kind.EDIT: (1, 1),
+    Task.Kind.MARK: (1, 1),
 }
 
 
@@ -98,7 +100,7 @@ def add_tasks(
     priority: int = 0,
     wanted: int | None = None,
 ) -> int:
-    """Make one task of each prompt's completions (an edit: one of each completion); return how many are new.
+    """Make one task of each prompt's completions (edit, mark: of each completion); return how many are new.
 
     Completions that say the same words count once; a prompt with fewer left than the kind takes (`TAKES`) is
     passed over, as is one whose same completions are in a task of this kind and round already.
@@ -114,7 +116,7 @@ def add_tasks(
     groups: list[Group] = []
     for prompt, completions in completions_by_prompt.items():
         distinct = _distinct(prompt, completions)
-        if kind == Task.Kind.EDIT:
+        if most == 1:
             groups += [(prompt, [each]) for each in distinct]
         elif len(distinct) > most:
             raise WorkError(
@@ -124,7 +126,7 @@ def add_tasks(
         elif len(distinct) >= least:
             groups.append((prompt, distinct))
     with transaction.atomic():
-        version = _lock_and_version(project)
+        version = _lock_and_version(project, kind=kind)
         there = _shown_together(
             project=project, kind=kind, round_number=round_number, prompts=completions_by_prompt
         )
@@ -163,7 +165,7 @@ def make_tasks(*, project: Project, kind: str, prompts: Collection[int] | None =
     chunks = [None] if chosen is None else [chosen[at : at + BATCH] for at in range(0, len(chosen), BATCH)]
     made = 0
     with transaction.atomic():
-        version = _lock_and_version(project)
+        version = _lock_and_version(project, kind=kind)
         same = {"kind": kind, "guideline_version": version, "wanted": project.overlap}
         for chunk in chunks:
             waiting = _groups(project=project, kind=kind, prompts=chunk)
@@ -223,6 +225,40 @@ def add_demonstrate_tasks(
     return tasks
 
 
+def add_briefed_tasks(
+    *, project: Project, kind: str, opening: Sequence[Mapping[str, str]], brief: Mapping[str, str], count: int
+) -> int:
+    """Make ``count`` tasks, alike, in which a person begins a conversation as ``brief`` says.
+
+    Args:
+        opening: a system text as its only message, or nothing.
+
+    Raises:
+        WorkError: too many or none at once, or the project's guideline is not published.
+    """
+    if not 1 <= count <= MOST_BRIEFED:
+        raise WorkError("count", f"Make from 1 to {MOST_BRIEFED:,} tasks at once, not {count:,}.")
+    with transaction.atomic():
+        version = _lock_and_version(project)
+        prompt, _ = Prompt.objects.get_or_create(
+            project=project,
+            text_hash=text_hash(opening),
+            defaults={"messages": list(opening), "next_role": Prompt.Next.USER},
+        )
+        made = _make(
+            [(prompt, [])] * count,
+            project=project,
+            kind=kind,
+            guideline_version=version,
+            brief=dict(brief),
+            wanted=project.overlap,
+            selection_policy="all",
+            propensity=1.0,
+        )
+        live.announce(project=project, event="tasks", count=made)
+    return made
+
+
 def _takes(kind: str) -> tuple[int, int]:
     if kind not in TAKES:
         raise WorkError("kind", f"Must be one of {', '.join(TAKES)}, which show answers.")
@@ -275,11 +311,20 @@ def _spread(completions: list[Completion], least: int, most: int) -> Iterator[li
             yield some
 
 
-def _lock_and_version(project: Project) -> GuidelineVersion:
-    """Make rivals who fill the same queue wait, and return the version that new tasks show."""
+def _lock_and_version(project: Project, *, kind: str = "") -> GuidelineVersion:
+    """Make rivals who fill the same queue wait, and return the version that new tasks show.
+
+    Raises:
+        WorkError: there is none, or for tasks of ``kind`` it asks for nothing.
+    """
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
     if (version := project.guideline.current) is None:
         raise WorkError("guideline", f"{project.name} has no published guideline. Publish one first.")
+    if kind == Task.Kind.MARK and not marks.criteria_of(version.criteria):
+        raise WorkError(
+            "guideline",
+            f"Version {version.number} has no criterion of type span to mark. Publish one that has.",
+        )
     return version
 
 

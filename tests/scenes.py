@@ -13,8 +13,8 @@ from labeling.texts import text_hash
 
 _numbers = count()
 # The kinds of task that `new_task` and `an_answer` know.
-KINDS = ("demonstrate", "rank", "compare", "rate", "edit")
-CANDIDATES = {Task.Kind.DEMONSTRATE: 0, Task.Kind.COMPARE: 2, Task.Kind.EDIT: 1}
+KINDS = ("demonstrate", "rank", "compare", "rate", "edit", "mark")
+CANDIDATES = {Task.Kind.DEMONSTRATE: 0, Task.Kind.COMPARE: 2, Task.Kind.EDIT: 1, Task.Kind.MARK: 1}
 
 
 def new_project(**fields: Any) -> Project:
@@ -70,4 +70,6 @@ def an_answer(lease: Lease) -> dict[str, Any]:
             return {"preferred": lease.shown_order[0], "strength": "better"}
         case Task.Kind.RATE:
             return {"ratings": {}, "tiers": tiers}
+        case Task.Kind.MARK:
+            return {"marks": []}
     return {"text": "Once a fox found a kite."}

@@ -14,8 +14,10 @@ from guidelines import criteria
 from labeling import answers
 from labeling.texts import share_kept
 
+TEXT = "A fox \U0001f98a ran."
 CRITERIA = criteria.check(
     [
+        {"key": "false", "label": "False", "scope": "completion", "type": "span"},
         {
             "key": "quality",
             "label": "Quality",
@@ -33,7 +35,7 @@ CRITERIA = criteria.check(
 
 
 def check(kind: str, answer: Any, n: int, *, partial: bool = False) -> dict[str, Any]:
-    shown = answers.Shown(candidates=range(1, n + 1), criteria=CRITERIA, partial=partial)
+    shown = answers.Shown(candidates=range(1, n + 1), criteria=CRITERIA, partial=partial, text=TEXT)
     return answers.check(kind=kind, answer=answer, shown=shown)
 
 
@@ -186,7 +188,7 @@ def test_two_answers_are_ranked_too() -> None:
 
 
 def test_required_criterion_of_the_prompt() -> None:
-    (required,) = criteria.check([CRITERIA[2] | {"required": True}])
+    (required,) = criteria.check([CRITERIA[3] | {"required": True}])
     with pytest.raises(answers.AnswerError, match="Clear is not rated") as error:
         answers.check(
             kind="rate", answer={"ratings": {}}, shown=answers.Shown(candidates=[1], criteria=[required])
@@ -249,6 +251,10 @@ anything = st.recursive(
 )
 values = st.fixed_dictionaries({"quality": st.integers(1, 8)}, optional={"rude": st.booleans()})
 
+marked = st.fixed_dictionaries(
+    {"start": st.integers(-1, 6), "end": st.integers(1, 14), "criterion": st.just("false")}
+)
+
 
 def nearly_whole(kind: str, n: int) -> st.SearchStrategy[dict[str, Any]]:
     """Answers of a kind to ``n`` candidates, most of which want little to be whole."""
@@ -262,6 +268,7 @@ def nearly_whole(kind: str, n: int) -> st.SearchStrategy[dict[str, Any]]:
             "preferred": st.none() | st.integers(1, n),
             "strength": st.sampled_from(answers.STRENGTHS),
         },
+        "mark": {"marks": st.lists(marked, max_size=3)},
         "rate": {
             "ratings": st.fixed_dictionaries({str(pk): values for pk in range(1, n + 1)}),
             "prompt": st.fixed_dictionaries({}, optional={"clear": st.integers(-1, 4)}),
@@ -296,6 +303,10 @@ def test_what_is_accepted_is_whole(kind: str, data: st.DataObject, n: int, parti
     candidates = list(range(1, n + 1))
     if kind in {"demonstrate", "edit"}:
         assert accepted["text"].strip()
+    if kind == "mark":
+        ends = [(one["start"], one["end"]) for one in accepted["marks"]]
+        assert ends == sorted(ends)
+        assert all(0 <= start < end <= len(TEXT) for start, end in ends)
     if kind == "compare":
         assert (accepted["preferred"] is None) == (accepted["strength"] == "tie")
         assert accepted["preferred"] in [None, *candidates]

@@ -37,6 +37,16 @@ ROWS = {
         "prompt_flags": [],
         **LABEL,
     },
+    "marks": {
+        "prompt": ASKED,
+        "completion": said("A fox."),
+        "start": 2,
+        "end": 5,
+        "quote": "fox",
+        "criterion": "false",
+        "comment": None,
+        **LABEL,
+    },
     "prompts": {
         "prompt": ASKED,
         "prompt_id": 7,
@@ -77,6 +87,7 @@ def test_earlier_rows_had_fewer_columns():
         "pairs": ["assisted_by", "assisted_share"],
         "groups": ["assisted_by", "assisted_share", "margin"],
         "ratings": [],
+        "marks": [],
         "prompts": [],
     }
 

@@ -17,6 +17,7 @@ ANSWERS = """By the kind of task, each with a "comment" where there is one:
 - rank: `{"tiers": [[candidate id, …], …], "all_bad"?: true}`
 - compare: `{"preferred": candidate id or null, "strength": …, "both_bad"?: true}`,
   the strength being "much", "better", "slightly" or "tie", which prefers null
+- mark: `{"marks": [{"start", "end", "criterion", "comment"?}, …]}`, ends in code points of the answer's text
 - rate: `{"ratings": {"<candidate id>": {"<key>": value}}, "prompt": {"<key>": value}, "tiers"?: …}`
 """
 
@@ -52,7 +53,7 @@ class CriterionForm(Rest):
             "label": serializers.CharField(),
             "help": serializers.CharField(required=False),
             "scope": serializers.ChoiceField(choices=["completion", "prompt"]),
-            "type": serializers.ChoiceField(choices=["scale", "flag"]),
+            "type": serializers.ChoiceField(choices=["scale", "flag", "span"]),
             "required": serializers.BooleanField(),
             "min": serializers.IntegerField(required=False, help_text=of_a_scale),
             "max": serializers.IntegerField(required=False, help_text=of_a_scale),
@@ -146,7 +147,8 @@ class ImportQueryForm(serializers.Serializer[Any]):
         default=Split.TRAIN.value, help_text="train, heldout, or the share to hold out, as 0.1"
     )
     tasks = serializers.CharField(
-        required=False, help_text="ask people too: demonstrate, or of completions rank, compare, rate, edit"
+        required=False,
+        help_text="ask people too: demonstrate, or of completions rank, compare, rate, edit, mark",
     )
 
 
@@ -157,7 +159,7 @@ class CompletionsQueryForm(ImportQueryForm):
 
 
 class TasksForm(Form):
-    kind = serializers.CharField(help_text="rank, compare, rate or edit")
+    kind = serializers.CharField(help_text="rank, compare, rate, edit or mark")
     prompts = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
         required=False,

@@ -53,7 +53,7 @@ class Command(command_line.Command):
             const=Task.Kind.DEMONSTRATE.value,
             choices=Task.Kind.values,
             help="ask labelers too: to write an answer to each prompt (the bare option), or to rank, "
-            "compare, rate or edit the completions",
+            "compare, rate or edit the completions, or mark their passages",
         )
         parser.add_argument("--dry-run", action="store_true", help="judge every row, store nothing")
 

@@ -12,7 +12,7 @@ from labeling import command_line, work
 class Command(command_line.Command):
     help = (
         "Ask labelers about the project's answers: every one that no task of this kind shows yet, those of a "
-        "prompt together as far as a task holds them (rank and rate 9, compare 2, edit 1)."
+        "prompt together as far as a task holds them (rank and rate 9, compare 2, edit and mark 1)."
     )
     mistakes = (work.WorkError,)
 
