@@ -198,14 +198,14 @@ def postgres() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def web(home: Path) -> Iterator[tuple[int, int]]:
-    """Four web processes on a free port of loopback: the port, and the pid of their parent."""
+def web(home: Path, *, port: int | None = None) -> Iterator[tuple[int, int]]:
+    """Four web processes on ``port`` of loopback, or a free one: the port, and the pid of their parent."""
     from benchmarks.queue_world import free_port
 
-    port = free_port()
+    port = port or free_port()
     argv = [sys.executable, "-m", "uvicorn", "deploy.asgi:application", "--port", str(port)]
     argv += ["--workers", str(WEB_PROCESSES), "--log-level", "error", "--no-access-log"]
-    with open(home / "web.log", "wb") as log:
+    with open(home / "web.log", "ab") as log:
         process = subprocess.Popen(
             argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )

@@ -39,7 +39,9 @@ def run(*, slug: str, labeler: Labeler, until: float) -> list[float]:
 
 def _lease(floor: Any, *, project: int, labeler: uuid.UUID) -> dict[str, Any]:
     now, pk = datetime.now(UTC), uuid.uuid4()
-    floor.execute("select id from labeling_labeler where id = %s for no key update", [labeler])
+    (avoids_sensitive,) = floor.execute(
+        "select avoids_sensitive from labeling_labeler where id = %s for no key update", [labeler]
+    ).fetchone()
     floor.execute(
         "select lease.* from labeling_lease lease join labeling_task task on task.id = lease.task_id "
         "where lease.labeler_id = %s and lease.state = 'open' and task.project_id = %s "
@@ -47,6 +49,7 @@ def _lease(floor: Any, *, project: int, labeler: uuid.UUID) -> dict[str, Any]:
         [labeler, project],
     ).fetchall()
     taking = {"kinds": sorted(Task.Kind.values), "project": project, "labeler": labeler}
+    taking["avoids_sensitive"] = avoids_sensitive
     task, version, shown = floor.execute(queue._TAKE.format(busy="skip locked"), taking).fetchone()
     random.shuffle(shown)
     floor.execute(
@@ -61,8 +64,9 @@ def _lease(floor: Any, *, project: int, labeler: uuid.UUID) -> dict[str, Any]:
 def _sheet(floor: Any, lease: dict[str, Any], labeler: uuid.UUID) -> None:
     task = lease["task"]
     floor.execute(
-        "select task.kind, prompt.messages, project.partial_rankings, version.number, version.criteria, "
-        "guideline.slug from labeling_lease lease join labeling_task task on task.id = lease.task_id "
+        "select task.kind, task.brief, task.sensitive, prompt.messages, project.partial_rankings, "
+        "version.number, version.criteria, guideline.slug "
+        "from labeling_lease lease join labeling_task task on task.id = lease.task_id "
         "join labeling_prompt prompt on prompt.id = task.prompt_id "
         "join labeling_project project on project.id = task.project_id "
         "join guidelines_guidelineversion version on version.id = lease.guideline_version_id "

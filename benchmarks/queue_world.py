@@ -16,10 +16,11 @@ WORDS = "Once a little fox found a red kite in the garden and shared it with a d
 
 _FILL = """
 with prompts as (
-    insert into labeling_prompt (project_id, messages, text_hash, split, use_case, language, metadata,
-                                 created_at)
+    insert into labeling_prompt (project_id, messages, text_hash, next_role, origin, withdrawn, sensitive,
+                                 split, use_case, language, metadata, created_at)
     select %(project)s, jsonb_build_array(jsonb_build_object('role', 'user', 'content', 'Story ' || n)),
-           encode(sha256(n::text::bytea), 'hex'), 'train', '', '', '{}', now()
+           encode(sha256(n::text::bytea), 'hex'), 'assistant', 'given', false, false,
+           'train', '', '', '{}', now()
     from generate_series(1, %(size)s) n
     returning id
 ), completions as (
@@ -29,8 +30,9 @@ with prompts as (
     returning id, prompt_id, index
 ), tasks as (
     insert into labeling_task (project_id, kind, prompt_id, guideline_version_id, state, priority, wanted,
-                               taken, selection_policy, created_at)
-    select %(project)s, 'rank', id, %(version)s, 'open', id %% 5, %(wanted)s, 0, 'random', now() from prompts
+                               taken, brief, sensitive, selection_policy, created_at)
+    select %(project)s, 'rank', id, %(version)s, 'open', id %% 5, %(wanted)s, 0, '{}', false, 'random', now()
+    from prompts
     returning id, prompt_id
 )
 insert into labeling_candidate (task_id, completion_id, position)
@@ -56,9 +58,11 @@ def add_people(n: int) -> list[tuple[Labeler, str]]:
     return [(labeler_for(user), tokens.issue(user=user, name="benchmark")) for user in users]
 
 
-def add_project(size: int, *, k: int, wanted: int, people: list[tuple[Labeler, str]]) -> str:
+def add_project(
+    size: int, *, k: int, wanted: int, people: list[tuple[Labeler, str]], slug: str | None = None
+) -> str:
     """A project of ``size`` rankings of ``k`` that want ``wanted`` labels each; return its slug."""
-    slug = f"queue-{size}"
+    slug = slug or f"queue-{size}"
     project = create_project(slug=slug, name=slug, guideline_title=slug, guideline_body="Rank them.")
     Membership.objects.bulk_create(
         Membership(project=project, user_id=labeler.user_id, role=Membership.Role.LABELER)
