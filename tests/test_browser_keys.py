@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from axe import faults
 from conftest import Server
 from desks import Desk, a_desk
 from playwright.sync_api import Page, expect
-from test_browser_kinds import faults
 from test_browser_labeling import STORIES, press
 
 pytestmark = pytest.mark.browser

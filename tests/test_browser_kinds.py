@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from conftest import ROOT, Server
+from axe import faults
+from conftest import Server
 from desks import Desk, a_desk
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -353,25 +353,6 @@ def fits(page: Page) -> None:
 
 def through(page: Page) -> None:
     expect(page.get_by_role("heading", name="You are through")).to_be_visible()
-
-
-SERIOUS = {"serious", "critical"}
-
-
-def faults(page: Page) -> list[str]:
-    """What axe-core finds serious or critical here."""
-    script = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        pytest.fail("axe-core is missing: make install")
-    page.wait_for_load_state("networkidle")
-    page.evaluate(script.read_text())
-    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-    return [
-        json.dumps([one["id"], node["html"], node["failureSummary"]])
-        for one in found
-        if one["impact"] in SERIOUS
-        for node in one["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
