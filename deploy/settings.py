@@ -129,6 +129,9 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
+# Who hears of what somebody cannot use; shown on the accessibility page.
+ACCESSIBILITY_CONTACT = os.environ.get("ACCESSIBILITY_CONTACT", "")
+
 CSRF_FAILURE_VIEW = "deploy.errors.csrf_refused"
 ROOT_URLCONF = "deploy.urls"
 ASGI_APPLICATION = "deploy.asgi.application"
