@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from copy import copy
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from guidelines.models import GuidelineVersion
-from labeling import answers, live, queue
+from labeling import answers, live, queue, replies, reviews, turns
 from labeling.models import (
     Annotation,
     Completion,
@@ -107,7 +108,10 @@ def submit(
                 raise Conflict("This task already has your label. Revise that one instead.")
             task = lease.task
             hashes = _text_hashes(task)
-            answer = _checked(answer, task=task, hashes=hashes, version_id=lease.version_read)
+            judged = reviews.to_judge(task)
+            answer = _checked(
+                answer, by=lease, hashes=hashes, version_id=lease.version_read, labels=judged
+            )
             counted = queue.holds_slot(lease=lease) or queue.take_slot(task=task)
             _close(lease=lease, now=now, active_seconds=active_seconds)
             annotation = Annotation.objects.create(
@@ -129,10 +133,11 @@ def submit(
                 first_action_at=lease.first_action_at,
                 submitted_at=now,
                 active_seconds=lease.active_seconds,
-                **_assistance(task=task, answer=answer),
+                **_assistance(by=lease, answer=answer),
             )
             Draft.objects.filter(task=task, labeler=labeler).delete()
-            live.announce(project=task.project, event="label", task=task.pk, kind=task.kind)
+            more = reviews.submitted(annotation, judged)
+            live.announce(project=task.project, event="label", task=task.pk, kind=task.kind, **more)
     except IntegrityError as error:
         if repeat := _repeat(submission_id, labeler, body_hash):
             return repeat
@@ -157,18 +162,25 @@ def revise(*, annotation_id: int, labeler: Labeler, submission_id: UUID, answer:
                 return repeat
             if not Annotation.objects.valid().filter(pk=old.pk).exists():
                 raise Conflict("This label was revised or invalidated already. Open the newest one.")
+            reviews.check_open(old, to_revise=True)
+            judged = reviews.to_judge(old.task, review=old)
             new = copy(old)
             new.pk, new._state.adding = None, True
             new.answer = _checked(
-                answer, task=old.task, hashes=old.text_hashes, version_id=old.guideline_version_id
+                answer,
+                by=old,
+                hashes=old.text_hashes,
+                version_id=old.guideline_version_id,
+                labels=judged,
             )
             new.schema = answers.SCHEMA[old.kind]
-            for name, value in _assistance(task=old.task, answer=new.answer).items():
+            for name, value in _assistance(by=old, answer=new.answer).items():
                 setattr(new, name, value)
             new.submission_id, new.body_hash, new.supersedes = submission_id, body_hash, old
             new.submitted_at = timezone.now()
             new.save(force_insert=True)
-            live.announce(project=old.task.project, event="label", task=old.task_id, kind=old.kind)
+            more = reviews.revised(old, new, judged)
+            live.announce(project=old.task.project, event="label", task=old.task_id, kind=old.kind, **more)
     except IntegrityError as error:
         if repeat := _repeat(submission_id, labeler, body_hash):
             return repeat
@@ -190,10 +202,12 @@ def invalidate(*, annotation: Annotation, actor: Any, reason: str) -> Invalidati
         annotation = _locked(annotation.pk)
         if not Annotation.objects.valid().filter(pk=annotation.pk).exists():
             raise Conflict("This label was revised or invalidated already. Open the newest one.")
+        reviews.check_open(annotation, to_revise=False)
         invalidation = Invalidation.objects.create(annotation=annotation, actor=actor, reason=reason)
         if not annotation.surplus:
             queue.give_back_slot(task=annotation.task)
-        live.announce(project=annotation.task.project, event="invalidated", task=annotation.task_id)
+        more = reviews.invalidated(annotation)
+        live.announce(project=annotation.task.project, event="invalidated", task=annotation.task_id, **more)
     return invalidation
 
 
@@ -229,18 +243,28 @@ def _hash(body: Any) -> str:
 
 
 def _text_hashes(task: Task) -> dict[str, str]:
-    candidates = task.candidates.values_list("pk", "completion__text_hash")
+    candidates: Any = ()
+    if task.kind != Task.Kind.REVIEW:
+        candidates = task.candidates.values_list("pk", "completion__text_hash")
     return {"prompt": task.prompt.text_hash} | {str(pk): text_hash for pk, text_hash in candidates}
 
 
-def _checked(answer: Any, *, task: Task, hashes: dict[str, str], version_id: int) -> dict[str, Any]:
+def _checked(
+    answer: Any,
+    *,
+    by: Lease | Annotation,
+    hashes: dict[str, str],
+    version_id: int,
+    labels: Collection[int] = (),
+) -> dict[str, Any]:
     """The answer, whole by the candidates that were shown and the guideline version that was read.
 
     Raises:
         answers.AnswerError: it is not whole.
     """
+    task = by.task
     criteria: list[dict[str, Any]] = []
-    if task.kind == Task.Kind.RATE:
+    if task.kind in (Task.Kind.RATE, Task.Kind.MARK):
         criteria = GuidelineVersion.objects.values_list("criteria", flat=True).get(pk=version_id)
     return answers.check(
         kind=task.kind,
@@ -249,19 +273,27 @@ def _checked(answer: Any, *, task: Task, hashes: dict[str, str], version_id: int
             candidates=[int(key) for key in hashes if key != "prompt"],
             criteria=criteria,
             partial=task.project.partial_rankings,
+            talk=_talk(by) if task.kind == Task.Kind.CONVERSE else ((), {}),
+            labels=labels,
+            text=Completion.objects.get(candidates__task=task).text if task.kind == Task.Kind.MARK else "",
         ),
     )
 
 
-def _assistance(*, task: Task, answer: dict[str, Any]) -> dict[str, Any]:
-    """For an edit, which checkpoint wrote the text that was edited and what share of the new one is its."""
-    if task.kind != Task.Kind.EDIT:
+def _talk(by: Lease | Annotation) -> tuple[list[Any], dict[int, turns.Said]]:
+    return by.task.prompt.messages, replies.whole(replies.of(by))
+
+
+def _assistance(*, by: Lease | Annotation, answer: dict[str, Any]) -> dict[str, Any]:
+    """Which checkpoint wrote the text that was edited, or the draft that was seen, and its share now."""
+    if by.task.kind == Task.Kind.EDIT:
+        edited = Completion.objects.get(candidates__task=by.task_id)
+        checkpoint, text = edited.checkpoint_id, edited.text
+    elif by.task.kind == Task.Kind.DEMONSTRATE and (draft := replies.draft(by)):
+        checkpoint, text = draft.checkpoint_id, draft.texts[0]
+    else:
         return {}
-    edited = Completion.objects.get(candidates__task=task)
-    return {
-        "assisted_by_id": edited.checkpoint_id,
-        "assisted_share": share_kept(edited.text, answer["text"]),
-    }
+    return {"assisted_by_id": checkpoint, "assisted_share": share_kept(text, answer["text"])}
 
 
 def _group(*, labeler: Labeler, task: Task) -> str:

@@ -8,6 +8,11 @@
 - rate, version 1: ``{"ratings": {"<candidate id>": {criterion key: value}}, "prompt": {criterion key: value},
   "tiers"?}``; a flag that is left out means false, and two or more candidates are ranked too
 - edit, version 1: ``{"text": str}``, the model's answer made right
+- mark, version 1: ``{"marks": [{"start", "end", "criterion": key, "comment"?}, …]}``, see `labeling.marks`
+- converse, version 1: ``{"turns": [{"said", "reply", "chosen", "strength", "both_bad"?}, …], "unsent"?}``,
+  see `labeling.turns`; ``unsent``, what was still being said, is not kept
+- review, version 1: ``{"decisions": {"<label id>": {"verdict": "accept" | "send_back", "reason"?: str}}}`` for
+  every label that is shown; one that is sent back says why
 
 Rankings of version 1 had neither ``all_bad`` nor candidates left out, so they read as those of version 2.
 """
@@ -20,9 +25,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labeling.faults import FieldError
+from labeling import marks, turns
+from labeling.faults import AnswerError as AnswerError
 from labeling.models import Task
-from labeling.texts import strings, unstorable
+from labeling.texts import Message, strings, unstorable
 
 SCHEMA: dict[str, int] = {
     Task.Kind.DEMONSTRATE: 1,
@@ -30,6 +36,9 @@ SCHEMA: dict[str, int] = {
     Task.Kind.COMPARE: 1,
     Task.Kind.RATE: 1,
     Task.Kind.EDIT: 1,
+    Task.Kind.CONVERSE: 1,
+    Task.Kind.REVIEW: 1,
+    Task.Kind.MARK: 1,
 }
 FIELDS: dict[str, tuple[str, ...]] = {
     Task.Kind.DEMONSTRATE: ("text",),
@@ -37,16 +46,17 @@ FIELDS: dict[str, tuple[str, ...]] = {
     Task.Kind.COMPARE: ("preferred", "strength", "both_bad"),
     Task.Kind.RATE: ("ratings", "prompt", "tiers"),
     Task.Kind.EDIT: ("text",),
+    Task.Kind.CONVERSE: ("turns", "unsent"),
+    Task.Kind.REVIEW: ("decisions",),
+    Task.Kind.MARK: ("marks",),
 }
 STRENGTHS = ("much", "better", "slightly", "tie")
+VERDICTS = ("accept", "send_back")
+LONGEST_REASON = 4000
 MOST_BYTES = 256 * 1024
 
 
 Answer = dict[str, Any]
-
-
-class AnswerError(FieldError):
-    """An answer that cannot be a label; ``field`` names the part to mend."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,12 @@ class Shown:
     """Those of the guideline version that was read, as `guidelines.criteria` has them."""
     partial: bool = False
     """Whether a ranking may leave candidates out."""
+    talk: tuple[Sequence[Message], Mapping[int, turns.Said]] = ((), {})
+    """How a talk began, and the whole replies that were given in it, by number."""
+    labels: Collection[int] = ()
+    """Ids of those that a review is to judge."""
+    text: str = ""
+    """The answer whose passages are marked."""
 
 
 def check_storable(answer: Any) -> dict[str, Any]:
@@ -130,12 +146,46 @@ def _rating(answer: Answer, shown: Shown) -> Answer:
     return answer
 
 
+def _marking(answer: Answer, shown: Shown) -> Answer:
+    return {**answer, "marks": marks.check(answer.get("marks"), text=shown.text, criteria=shown.criteria)}
+
+
+def _talk(answer: Answer, shown: Shown) -> Answer:
+    opening, replies = shown.talk
+    kept, _ = turns.check(answer.get("turns"), opening=opening, replies=replies, strengths=STRENGTHS)
+    if not kept:
+        raise AnswerError("answer.turns", "Nothing was said yet. Talk with the model, then choose an answer.")
+    return {"turns": kept} | {name: answer[name] for name in ("comment",) if name in answer}
+
+
+def _review(answer: Answer, shown: Shown) -> Answer:
+    decisions = answer.get("decisions")
+    if not isinstance(decisions, dict):
+        raise AnswerError("answer.decisions", 'The decisions must be an object: {"<label id>": {…}, …}.')
+    ids = {str(label) for label in shown.labels}
+    if gone := set(decisions) - ids:
+        raise AnswerError(
+            _part("answer.decisions", min(gone)),
+            "This label was revised, invalidated or judged since. Open the review again: it shows what stands now.",
+        )
+    if left := ids - set(decisions):
+        raise AnswerError(
+            f"answer.decisions.{min(left)}", "This label is not decided yet: accept it, or send it back."
+        )
+    for label, decision in decisions.items():
+        _check_decision(decision, f"answer.decisions.{label}")
+    return answer
+
+
 _CHECKS: dict[str, Callable[[Answer, Shown], Answer]] = {
     Task.Kind.DEMONSTRATE: _demonstration,
     Task.Kind.RANK: _ranking,
     Task.Kind.COMPARE: _comparison,
     Task.Kind.RATE: _rating,
     Task.Kind.EDIT: _edit,
+    Task.Kind.CONVERSE: _talk,
+    Task.Kind.REVIEW: _review,
+    Task.Kind.MARK: _marking,
 }
 
 
@@ -143,6 +193,18 @@ def _written(answer: Answer, lack: str) -> Answer:
     if not isinstance(answer.get("text"), str) or not answer["text"].strip():
         raise AnswerError("answer.text", lack)
     return answer
+
+
+def _check_decision(decision: Any, field: str) -> None:
+    if not isinstance(decision, dict) or decision.get("verdict") not in VERDICTS:
+        raise AnswerError(field, f'A decision has a "verdict", which is one of {", ".join(VERDICTS)}.')
+    if unknown := set(decision) - {"verdict", "reason"}:
+        raise AnswerError(_part(field, min(unknown)), "A decision has no such field. Leave it out.")
+    reason = decision.get("reason", "")
+    if not isinstance(reason, str) or len(reason) > LONGEST_REASON:
+        raise AnswerError(f"{field}.reason", f"The reason is text of at most {LONGEST_REASON:,} characters.")
+    if decision["verdict"] == "send_back" and not reason.strip():
+        raise AnswerError(f"{field}.reason", "Say why it is sent back: its author reads it.")
 
 
 def _check_preference(answer: Mapping[str, Any], candidates: Collection[int]) -> None:
@@ -175,7 +237,8 @@ def _check_ratings(
         )
     scopes: dict[str, list[Mapping[str, Any]]] = {"completion": [], "prompt": []}
     for criterion in criteria:
-        scopes[criterion["scope"]].append(criterion)
+        if criterion["type"] != "span":
+            scopes[criterion["scope"]].append(criterion)
     full = {one: ratings.get(one, {}) for one in ids}
     for one, values in full.items():
         _check_values(values, scopes["completion"], f"answer.ratings.{one}")

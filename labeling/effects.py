@@ -2,7 +2,7 @@
 
 New tasks use the new version; open tasks that nobody has begun are re-issued at it. A task that somebody
 holds, has begun or has labeled keeps the version of its beginning, so that its labels compare and a late one
-names what was read. Labels keep theirs.
+names what was read. Labels keep theirs, and a review goes by the version of the labels it judges.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def untouched(guideline: Guideline) -> TaskQuerySet:
     """
     unsettled = [Lease.State.OPEN, Lease.State.EXPIRED]
     begun = Lease.objects.filter(task=OuterRef("pk"), state__in=unsettled, first_action_at__isnull=False)
-    return Task.objects.open().filter(~Exists(begun), project__guideline=guideline, taken=0)
+    tasks = Task.objects.open().exclude(kind=Task.Kind.REVIEW)
+    return tasks.filter(~Exists(begun), project__guideline=guideline, taken=0)
 
 
 def _reissued(n: int) -> str:

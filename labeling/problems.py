@@ -17,6 +17,7 @@ from rest_framework.response import Response
 
 from labeling.annotate import Conflict, StaleDraft
 from labeling.queue import LeaseLost
+from labeling.reviews import Settled
 
 MEDIA_TYPE = "application/problem+json"
 BAD_INPUT = "urn:tutelage:bad-input"
@@ -25,6 +26,7 @@ _CONFLICTS: dict[type[Exception], str] = {
     StaleDraft: "urn:tutelage:stale-draft",
     LeaseLost: "urn:tutelage:lease-over",
     Conflict: "urn:tutelage:conflict",
+    Settled: "urn:tutelage:settled",
 }
 
 

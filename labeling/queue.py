@@ -138,6 +138,16 @@ def own(*, lease_id: UUID, labeler: Labeler) -> Lease:
     )
 
 
+def found(*, lease_id: UUID, labeler: Labeler) -> Lease:
+    """The labeler's lease, to be looked at.
+
+    Raises:
+        Lease.DoesNotExist: as `own`.
+    """
+    visible = Project.objects.visible_to(labeler.user or AnonymousUser())
+    return Lease.objects.get(pk=lease_id, labeler=labeler, task__project__in=visible)
+
+
 def renew(*, lease_id: UUID, labeler: Labeler, active_seconds: float | None = None) -> Lease:
     """Keep a lease alive (the page's heartbeat); an expired one is taken up again while its task has room.
 

@@ -7,12 +7,18 @@ from typing import Any
 
 from django.db.models import F
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from guidelines.render import answer_html
-from labeling.models import Candidate, Draft, Lease
+from labeling import message_html, model_drafts, review_sheets, talk
+from labeling.models import Candidate, Draft, Lease, Task
 
 # What the sheet of a kind holds besides.
-PARTS: dict[str, Callable[[Lease], dict[str, Any]]] = {}
+PARTS: dict[str, Callable[[Lease], dict[str, Any]]] = {
+    Task.Kind.REVIEW: review_sheets.part,
+    Task.Kind.CONVERSE: talk.part,
+    Task.Kind.DEMONSTRATE: model_drafts.part,
+}
 
 
 def sheet(lease: Lease) -> dict[str, Any]:
@@ -20,6 +26,7 @@ def sheet(lease: Lease) -> dict[str, Any]:
     about = Lease.objects.filter(pk=lease.pk).values(
         kind=F("task__kind"),
         prompt=F("task__prompt__messages"),
+        slug=F("task__project__slug"),
         brief=F("task__brief"),
         sensitive=F("task__sensitive"),
         partial=F("task__project__partial_rankings"),
@@ -28,14 +35,17 @@ def sheet(lease: Lease) -> dict[str, Any]:
         guideline=_of_version_read("guideline__slug"),
         criteria=_of_version_read("criteria"),
     )[0]
-    texts = dict(Candidate.objects.filter(task=lease.task_id).values_list("pk", "completion__text"))
+    texts = {}
+    if lease.shown_order:
+        texts = dict(Candidate.objects.filter(task=lease.task_id).values_list("pk", "completion__text"))
     drafts = Draft.objects.filter(task=lease.task_id, labeler=lease.labeler_id)
     part = PARTS.get(about["kind"])
     return {
         "id": lease.task_id,
         "lease": lease.pk,
         "kind": about["kind"],
-        "prompt": [{**message, "html": answer_html(message["content"])} for message in about["prompt"]],
+        "prompt": message_html.shown(about["prompt"], slug=about["slug"]),
+        "pictures": message_html.addresses(about["prompt"], slug=about["slug"]),
         "candidates": [
             {"id": pk, "text": texts[pk], "html": answer_html(texts[pk])} for pk in lease.shown_order
         ],
@@ -50,9 +60,15 @@ def sheet(lease: Lease) -> dict[str, Any]:
         },
         "draft": next(iter(drafts.values("answer", "version")), None),
         "expires_at": lease.expires_at,
+        "expires_in": seconds_left(lease),
         "opened_at": lease.opened_at,
         **(part(lease) if part else {}),
     }
+
+
+def seconds_left(lease: Lease) -> float:
+    """How long the lease lasts from now, for pages whose clock is off; 0 once it ran out."""
+    return max(0.0, (lease.expires_at - timezone.now()).total_seconds())
 
 
 def _of_version_read(field: str) -> Coalesce:

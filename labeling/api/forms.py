@@ -8,7 +8,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from labeling import formats
-from labeling.models import Dataset, Labeler, Membership, Split, Task
+from labeling.models import Dataset, Labeler, Membership, Reply, Split, Task
+from labeling.reviews import State
 
 LONGEST_ACTIVITY = 24 * 3600
 ANSWERS = """By the kind of task, each with a "comment" where there is one:
@@ -17,6 +18,7 @@ ANSWERS = """By the kind of task, each with a "comment" where there is one:
 - rank: `{"tiers": [[candidate id, …], …], "all_bad"?: true}`
 - compare: `{"preferred": candidate id or null, "strength": …, "both_bad"?: true}`,
   the strength being "much", "better", "slightly" or "tie", which prefers null
+- converse: `{"turns": [{"said", "reply": number, "chosen": 0 or 1, "strength", "both_bad"?}, …]}`
 - mark: `{"marks": [{"start", "end", "criterion", "comment"?}, …]}`, ends in code points of the answer's text
 - rate: `{"ratings": {"<candidate id>": {"<key>": value}}, "prompt": {"<key>": value}, "tiers"?: …}`
 """
@@ -116,6 +118,11 @@ class KeysForm(Form):
     )
 
 
+class ReadingForm(Form):
+    shows_sensitive = serializers.BooleanField(required=False, help_text="uncovered from the start")
+    avoids_sensitive = serializers.BooleanField(required=False, help_text="not given at all")
+
+
 class ReviseForm(Form):
     submission_id = serializers.UUIDField()
     answer = AnswerField()
@@ -127,6 +134,10 @@ class InvalidateForm(Form):
 
 class WhoseForm(serializers.Serializer[Any]):
     mine = serializers.BooleanField(default=False)
+
+
+class AppealForm(Form):
+    text = serializers.CharField(trim_whitespace=False, help_text="why the label should stand")
 
 
 class MemberForm(Form):
@@ -151,6 +162,8 @@ class ImportQueryForm(serializers.Serializer[Any]):
         help_text="ask people too: demonstrate, or of completions rank, compare, rate, edit, mark",
     )
 
+    sensitive = serializers.BooleanField(default=False, help_text="every row is, whatever it says itself")
+
 
 class CompletionsQueryForm(ImportQueryForm):
     model = serializers.CharField(
@@ -159,12 +172,40 @@ class CompletionsQueryForm(ImportQueryForm):
 
 
 class TasksForm(Form):
-    kind = serializers.CharField(help_text="rank, compare, rate, edit or mark")
+    kind = serializers.CharField(help_text="rank, compare, rate, edit, mark, review or converse")
     prompts = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
         required=False,
         help_text="their ids; all of the project's unless given",
     )
+    of = serializers.ListField(
+        child=serializers.CharField(max_length=20),
+        required=False,
+        allow_empty=False,
+        help_text="reviews only: of these kinds; all unless given",
+    )
+    share = serializers.FloatField(
+        required=False, help_text="reviews only: of the finished tasks, 1 unless given"
+    )
+
+    text = serializers.CharField(
+        required=False, trim_whitespace=False, help_text="talks only: what to talk about"
+    )
+    setting = serializers.CharField(
+        required=False,
+        trim_whitespace=False,
+        help_text="talks only: a system text that the model reads first",
+    )
+    count = serializers.IntegerField(required=False, help_text="talks only: how many; 1 unless given")
+
+    def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
+        own = {Task.Kind.REVIEW: {"of", "share"}, Task.Kind.CONVERSE: {"text", "setting", "count"}}
+        for name in set(self.fields) - {"kind"} - own.get(asked["kind"], {"prompts"}):
+            if name in asked:
+                raise serializers.ValidationError({name: f"Not for {asked['kind']} tasks. Leave it out."})
+        if asked["kind"] == Task.Kind.CONVERSE and "text" not in asked:
+            raise serializers.ValidationError({"text": "Say in a sentence or two what to talk about."})
+        return asked
 
 
 class TasksMadeForm(Rest):
@@ -200,9 +241,46 @@ class ExportQueryForm(serializers.Serializer[Any]):
 
 
 class MessageForm(Rest):
-    role = serializers.ChoiceField(choices=["system", "user", "assistant"])
-    content = serializers.CharField()
-    html = serializers.CharField(help_text="the content as it is to be read, sanitised")
+    role = serializers.ChoiceField(choices=["system", "user", "assistant", "tool"])
+    content = UncheckedField(
+        help_text='text, or parts {"type": "text", "text"} and {"type": "image", "sha256", "media_type", …}'
+    )
+    tool_calls = serializers.ListField(child=serializers.DictField(), required=False)
+    tool_call_id = serializers.CharField(required=False)
+    html = serializers.CharField(
+        help_text="the content as it is to be read, sanitised; a tool's result stands in its call's"
+    )
+
+
+class SayForm(Form):
+    text = serializers.CharField(
+        trim_whitespace=False, allow_blank=True, help_text="what you say to the model"
+    )
+    turns = UncheckedField(help_text="the turns so far, each with its choice, as in a talk's answer")
+
+
+class ReadForm(Rest):
+    text = serializers.CharField()
+    html = serializers.CharField(
+        allow_null=True, help_text="as it is to be read, sanitised; null until whole"
+    )
+
+
+class ReplyForm(Rest):
+    number = serializers.IntegerField(help_text="names it in turns")
+    state = serializers.ChoiceField(choices=Reply.State.choices)
+    said = ReadForm(help_text="what it answers")
+    texts = ReadForm(
+        many=True, help_text="the answers as far as they are said, in the order for this labeler"
+    )
+    fault = serializers.CharField(help_text="why it failed")
+    quiet_seconds = serializers.FloatField(help_text="since the last sign of whoever answers it")
+    busy = serializers.BooleanField(help_text="somebody answers for the model, though others come first")
+
+
+class LimitsForm(Rest):
+    turns = serializers.IntegerField()
+    characters = serializers.IntegerField(help_text="of one message")
 
 
 class CandidateForm(Rest):
@@ -228,6 +306,30 @@ class StoredDraftForm(Rest):
     version = serializers.IntegerField()
 
 
+class ReviewedForm(Rest):
+    id = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=Task.Kind.choices)
+
+
+class JudgedForm(Rest):
+    id = serializers.IntegerField()
+    name = serializers.CharField(help_text="a letter in the author's place")
+    earlier = serializers.IntegerField(allow_null=True, help_text="the label that it revises")
+    comment = serializers.CharField()
+    parts = serializers.ListField(
+        child=serializers.DictField(), help_text="the answer in words, as `labeling.readings` has them"
+    )
+    sent_back = serializers.CharField(required=False, help_text="appeals only: the first reviewer's reason")
+    appeal = serializers.CharField(required=False, help_text="appeals only: why the author disagrees")
+
+
+class DifferForm(Rest):
+    pairs = serializers.ListField(child=serializers.DictField(), help_text="answers ordered differently")
+    values = serializers.ListField(  # type: ignore[assignment]
+        child=serializers.DictField(), help_text="criteria rated differently"
+    )
+
+
 class TaskForm(Rest):
     id = serializers.IntegerField()
     lease = serializers.UUIDField()
@@ -236,6 +338,7 @@ class TaskForm(Rest):
     candidates = CandidateForm(
         many=True, help_text="in the order for this labeler; empty for a demonstration"
     )
+    pictures = serializers.ListField(child=serializers.CharField(), help_text="where the prompt's are served")
     brief = serializers.DictField(help_text='what to write or talk about: {"form"?, "text"?}')
     sensitive = serializers.BooleanField(help_text="to be blurred until asked for")
     criteria = CriterionForm(many=True, help_text="of the guideline version, for a rating")
@@ -243,9 +346,19 @@ class TaskForm(Rest):
         help_text="whether a ranking may leave candidates out"
     )
     guideline_version = VersionForm()
+    replies = ReplyForm(many=True, required=False, help_text="talks and drafts: what the model said so far")
+    somebody = serializers.BooleanField(required=False, help_text="talks only: a checkpoint is current")
+    limits = LimitsForm(required=False, help_text="talks only")
+    drafts = serializers.BooleanField(
+        required=False, help_text="demonstrations only: the model may be asked for a draft"
+    )
     draft = StoredDraftForm(allow_null=True)
     expires_at = serializers.DateTimeField()
+    expires_in = serializers.FloatField(help_text="seconds from now")
     opened_at = serializers.DateTimeField()
+    reviewed = ReviewedForm(required=False, help_text="reviews only: the task whose labels are judged")
+    labels = JudgedForm(required=False, many=True, help_text="reviews only: the labels to judge")
+    differ = DifferForm(required=False, help_text="reviews only: where those labels differ")
 
 
 class SavedDraftForm(Rest):
@@ -255,6 +368,7 @@ class SavedDraftForm(Rest):
 
 class RenewedForm(Rest):
     expires_at = serializers.DateTimeField()
+    expires_in = serializers.FloatField(help_text="seconds from now")
 
 
 class SubmittedForm(Rest):
@@ -271,6 +385,16 @@ class InvalidatedForm(Rest):
     at = serializers.DateTimeField()
 
 
+class OutcomeForm(Rest):
+    state = serializers.ChoiceField(choices=[(state.value, state.value) for state in State])
+    reason = serializers.CharField()
+    decided_at = serializers.DateTimeField()
+    appeal = serializers.CharField(allow_null=True)
+    appealed_at = serializers.DateTimeField(allow_null=True)
+    answer = serializers.CharField(allow_null=True, help_text="what the second reviewer said")
+    answered_at = serializers.DateTimeField(allow_null=True)
+
+
 class AnnotationForm(Rest):
     id = serializers.IntegerField()
     submission_id = serializers.UUIDField()
@@ -285,6 +409,34 @@ class AnnotationForm(Rest):
     guideline = serializers.IntegerField(help_text="number of the guideline version it was made under")
     revised_by = serializers.IntegerField(allow_null=True)
     invalidated = serializers.CharField(allow_null=True, help_text="the reason, where it was invalidated")
+    review = OutcomeForm(allow_null=True, help_text="what a reviewer decided, and what came of an appeal")
+
+
+class OwnLabelForm(Rest):
+    id = serializers.IntegerField()
+    answer = AnswerField()
+    submitted_at = serializers.DateTimeField()
+    revised_by = serializers.IntegerField(allow_null=True)
+    invalidated = serializers.CharField(allow_null=True, help_text="the reason, where it was invalidated")
+    review = OutcomeForm(allow_null=True)
+    task = TaskForm(help_text="as it was shown")
+
+
+class AppealedForm(Rest):
+    annotation = serializers.IntegerField()
+    text = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class SentBackForm(OutcomeForm):
+    annotation = serializers.IntegerField()
+    project = serializers.SlugField()
+    task = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=Task.Kind.choices)
+
+
+class SentBackListForm(Rest):
+    results = SentBackForm(many=True)
 
 
 class PageForm(Rest):
@@ -319,6 +471,9 @@ class ProjectForm(ProjectRefForm):
     current_checkpoint = CheckpointRefForm(allow_null=True)
     overlap = serializers.IntegerField()
     paused = serializers.BooleanField()
+    stuck_appeals = serializers.IntegerField(
+        help_text="appeals that nobody may decide: let somebody review who had no hand in the task"
+    )
 
 
 class NewMemberForm(Rest):

@@ -13,7 +13,7 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import intake, work
+from labeling import intake, reviews, talk, work
 from labeling.api import OrjsonParser, forms
 from labeling.api.doors import Door
 from labeling.models import Annotation, Import, Membership, Project, Task
@@ -54,6 +54,7 @@ class OneProject(Door):
                 "current_checkpoint": checkpoint and {"id": checkpoint.pk, "name": checkpoint.name},
                 "overlap": project.overlap,
                 "paused": project.paused,
+                "stuck_appeals": reviews.stuck_appeals([project.pk]).get(project.pk, 0),
             }
         )
 
@@ -146,6 +147,15 @@ class Completions(Prompts):
 class Tasks(Door):
     @extend_schema(operation_id="make_tasks", request=forms.TasksForm, responses={201: forms.TasksMadeForm})
     def post(self, request: Request, slug: str) -> Response:
-        """Ask people about every answer that no task of this kind shows yet."""
-        project = self.manager(slug).project
-        return Response({"made": work.make_tasks(project=project, **self.read(forms.TasksForm))}, status=201)
+        """Ask people about every answer that no task of this kind shows yet; reviewers, about labels."""
+        project, asked = self.manager(slug).project, self.read(forms.TasksForm)
+        match kind := asked.pop("kind"):
+            case Task.Kind.REVIEW:
+                made = reviews.make_reviews(
+                    project=project, kinds=asked.get("of"), share=asked.get("share", 1.0)
+                )
+            case Task.Kind.CONVERSE:
+                made = talk.add_tasks(project=project, **asked)
+            case _:
+                made = work.make_tasks(project=project, kind=kind, **asked)
+        return Response({"made": made}, status=201)

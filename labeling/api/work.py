@@ -10,12 +10,12 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import annotate, queue
+from labeling import annotate, queue, reviews
 from labeling.access import kinds_for
 from labeling.api import forms
 from labeling.api.doors import Door
 from labeling.models import Annotation, Membership, Project
-from labeling.sheets import sheet
+from labeling.sheets import seconds_left, sheet
 
 
 class Next(Door):
@@ -31,6 +31,13 @@ class Next(Door):
         return Response(status=204) if lease is None else Response(sheet(lease))
 
 
+class OneLease(Door):
+    @extend_schema(operation_id="get_task", responses=forms.TaskForm)
+    def get(self, request: Request, lease_id: UUID) -> Response:
+        """The task of a lease of one's own as it is now, whatever became of the lease."""
+        return Response(sheet(queue.found(lease_id=lease_id, labeler=self.labeler)))
+
+
 class LeaseDraft(Door):
     @extend_schema(operation_id="save_draft", request=forms.DraftForm, responses=forms.SavedDraftForm)
     def put(self, request: Request, lease_id: UUID) -> Response:
@@ -44,7 +51,7 @@ class LeaseHeartbeat(Door):
     def post(self, request: Request, lease_id: UUID) -> Response:
         """Keep the lease alive. 409 where it ran out and the task is full."""
         lease = queue.renew(lease_id=lease_id, labeler=self.labeler, **self.read(forms.HeartbeatForm))
-        return Response({"expires_at": lease.expires_at})
+        return Response({"expires_at": lease.expires_at, "expires_in": seconds_left(lease)})
 
 
 class LeaseSkip(Door):
@@ -112,7 +119,7 @@ class Annotations(Door):
         labels = Annotation.objects.filter(task__project=membership.project_id)
         if mine:
             labels = labels.filter(labeler=self.labeler)
-        return self.page(
+        page = self.page(
             labels.values(
                 "id",
                 "submission_id",
@@ -129,6 +136,11 @@ class Annotations(Door):
                 invalidated=F("invalidation__reason"),
             )
         )
+        outcomes = reviews.outcomes(row["id"] for row in page.data["results"])
+        for row in page.data["results"]:
+            outcome = outcomes.get(row["id"])
+            row["review"] = outcome and outcome.as_dict()
+        return page
 
 
 def _stored(label: Annotation) -> Response:

@@ -24,7 +24,9 @@ class AnnotationQuerySet(models.QuerySet["Annotation"]):
 
     def standing(self) -> AnnotationQuerySet:
         """Valid labels but for those that a reviewer sent back and no appeal restored."""
-        against = Review.objects.filter(annotation=OuterRef("pk"), verdict=Review.Verdict.SEND_BACK)
+        against = Review.objects.in_force().filter(
+            annotation=OuterRef("pk"), verdict=Review.Verdict.SEND_BACK
+        )
         return self.valid().filter(
             ~Exists(against.exclude(appeal__answer__verdict=Review.Verdict.ACCEPT)),
         )
@@ -102,6 +104,12 @@ class Invalidation(models.Model):
         return self.reason
 
 
+class ReviewQuerySet(models.QuerySet["Review"]):
+    def in_force(self) -> ReviewQuerySet:
+        """Verdicts of reviews that were neither revised nor invalidated."""
+        return self.filter(said_in__superseded_by__isnull=True, said_in__invalidation__isnull=True)
+
+
 class Review(models.Model):
     """What a reviewer decided about one label. Append-only; an appeal is answered by a further one."""
 
@@ -122,6 +130,8 @@ class Review(models.Model):
         help_text="the appeal it decides",
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ReviewQuerySet.as_manager()
 
     class Meta:
         constraints = [

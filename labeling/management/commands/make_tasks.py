@@ -6,25 +6,54 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from labeling import command_line, work
+from labeling import command_line, reviews, talk, texts, turns, work
+from labeling.models import Task
+
+# The options of each kind that has its own.
+OWN: dict[str, tuple[str, ...]] = {
+    Task.Kind.REVIEW: ("of", "share"),
+    Task.Kind.CONVERSE: ("text", "setting", "count"),
+}
+OPTIONS = ("prompts", *(name for names in OWN.values() for name in names))
 
 
 class Command(command_line.Command):
     help = (
         "Ask labelers about the project's answers: every one that no task of this kind shows yet, those of a "
-        "prompt together as far as a task holds them (rank and rate 9, compare 2, edit and mark 1)."
+        "prompt together as far as a task holds them (rank and rate 9, compare 2, edit and mark 1). "
+        "With --kind review, ask reviewers about the labels of finished tasks that nobody has judged yet. "
+        "With --kind converse, ask labelers to talk with the current checkpoint about what --text says."
     )
-    mistakes = (work.WorkError,)
+    mistakes = (work.WorkError, reviews.ReviewError, texts.TextError, turns.TurnError)
 
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", required=True, metavar="SLUG")
-        parser.add_argument("--kind", required=True, choices=[kind.value for kind in work.TAKES])
+        parser.add_argument("--kind", required=True, choices=[*work.TAKES, *OWN])
         parser.add_argument("--prompts", nargs="+", type=int, metavar="ID", help="these prompts only")
+        parser.add_argument(
+            "--of", nargs="+", choices=reviews.REVIEWABLE, metavar="KIND", help="reviews: of these kinds only"
+        )
+        parser.add_argument(
+            "--share", type=float, help="reviews: of the finished tasks, 1 unless given; 0.1 is every tenth"
+        )
+
+        parser.add_argument("--text", help="talks: what to talk about")
+        parser.add_argument("--setting", help="talks: a system text that the model reads first")
+        parser.add_argument("--count", type=int, help="talks: how many; 1 unless given")
 
     def perform(self, **options: Any) -> dict[str, Any]:
         project = command_line.find_project(options["project"])
-        made = work.make_tasks(project=project, kind=options["kind"], prompts=options["prompts"])
-        return {"project": project.slug, "kind": options["kind"], "made": made}
+        kind, own = options["kind"], OWN.get(options["kind"], ("prompts",))
+        given = {name: options[name] for name in OPTIONS if options[name] is not None}
+        if wrong := set(given) - set(own):
+            raise work.WorkError(min(wrong), f"Not for {kind} tasks. Leave it out.")
+        if kind == Task.Kind.REVIEW:
+            made = reviews.make_reviews(project=project, kinds=given.get("of"), share=given.get("share", 1.0))
+        elif kind == Task.Kind.CONVERSE:
+            made = talk.add_tasks(project=project, **{"text": "", **given})
+        else:
+            made = work.make_tasks(project=project, kind=kind, **given)
+        return {"project": project.slug, "kind": kind, "made": made}
 
     def describe(self, result: dict[str, Any]) -> str:
         return f"{result['made']:,} new {result['kind']} tasks wait for labelers."
