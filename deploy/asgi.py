@@ -1,4 +1,4 @@
-"""The application that uvicorn serves: HTTP, and the WebSockets of `labeling.live`."""
+"""The application that uvicorn serves: HTTP, and the WebSockets of `labeling.live` and `labeling.streams`."""
 
 import os
 
@@ -17,8 +17,9 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
-from labeling.live import routes  # noqa: E402
+from labeling import live, streams  # noqa: E402
 
+routes = [*live.routes, *streams.routes]
 application = ProtocolTypeRouter(
     {"http": pages, "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(routes)))}
 )

@@ -1,8 +1,8 @@
 """`python -m deploy.run`: the whole platform on one machine, until Ctrl-C.
 
 Starts the embedded Postgres (unless `DATABASE_URL` names another), brings the database up to date, makes the
-demo project, then keeps a web server and a worker running. Whatever it started ends with it. PORT, HOST and
-TUTELAGE_HOME choose the address and the state folder.
+demo project, then keeps a web server, a worker and a responder running. Whatever it started ends with it.
+PORT, HOST and TUTELAGE_HOME choose the address and the state folder.
 """
 
 import argparse
@@ -208,10 +208,11 @@ def _prepare() -> str:
 
 
 def _supervise(host: str, port: int, home: Path, accounts: str, stop: StopRequest) -> int:
-    """Keep web server, worker and Postgres alive until asked to stop; 1 where the web server cannot live."""
+    """Keep the processes and Postgres alive until asked to stop; 1 where the web server cannot live."""
     serve = ["-m", "uvicorn", "deploy.asgi:application", "--host", host, "--port", str(port)]
     quiet = ["--lifespan", "off", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
     web, worker = Child("web server", [*serve, *quiet]), Child("worker", ["manage.py", "worker"])
+    responder = Child("responder", ["manage.py", "respond"])
     try:
         web.start()
         worker.start()
@@ -226,14 +227,17 @@ def _supervise(host: str, port: int, home: Path, accounts: str, stop: StopReques
             if not greeted and _answers(address):
                 greeted = True
                 print(f"\n  Tutelage is at {address}\n\n{accounts}\n  Ctrl-C ends it.\n", flush=True)
+                # Nobody talks with the model before the first page is there, and its start takes a second.
+                responder.start()
             _revive(worker)
+            _revive(responder)
             _revive_database(home)
         return 0
     finally:
         deadline = time.monotonic() + GRACE
-        for child in (worker, web):
+        for child in (worker, responder, web):
             child.ask_to_end()
-        for child in (worker, web):
+        for child in (worker, responder, web):
             child.see_it_end(deadline)
 
 

@@ -219,6 +219,7 @@ SPECTACULAR_SETTINGS = {
         "MemberRole": "labeling.models.Membership.Role",
         "MessageRole": ["system", "user", "assistant"],
         "Split": "labeling.models.Split",
+        "ReplyState": "labeling.models.Reply.State",
         "RunState": "rlhf.models.Run.State",
         "RoundKind": "rlhf.models.Round.Kind",
         "RoundState": "rlhf.models.Round.State",
@@ -242,6 +243,9 @@ WHITENOISE_AUTOREFRESH = DEBUG
 WHITENOISE_IMMUTABLE_FILE_TEST = r"(?!)" if DEBUG else f"^/{STATIC_URL}"
 # A 2 MB answer is refused by name in `labeling.annotate`, not by a broken connection; imports stream.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
+
+# The most tokens of one answer that a labeler waits for, see `labeling.responder`.
+REPLY_TOKENS = _number("REPLY_TOKENS", default=512, least=1)
 
 LOG_LEVEL = os.environ.get("LOG_LEVEL", "WARNING").upper()
 if LOG_LEVEL not in logging.getLevelNamesMapping():

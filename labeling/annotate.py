@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, transaction
+from django.db.models import Subquery
 from django.utils import timezone
 
 from guidelines.models import GuidelineVersion
@@ -264,8 +265,10 @@ def _checked(
     """
     task = by.task
     criteria: list[dict[str, Any]] = []
+    text = ""
     if task.kind in (Task.Kind.RATE, Task.Kind.MARK):
-        criteria = GuidelineVersion.objects.values_list("criteria", flat=True).get(pk=version_id)
+        first = Completion.objects.filter(candidates__task=task).values("text")[:1]
+        criteria, text = GuidelineVersion.objects.values_list("criteria", Subquery(first)).get(pk=version_id)
     return answers.check(
         kind=task.kind,
         answer=answer,
@@ -275,7 +278,7 @@ def _checked(
             partial=task.project.partial_rankings,
             talk=_talk(by) if task.kind == Task.Kind.CONVERSE else ((), {}),
             labels=labels,
-            text=Completion.objects.get(candidates__task=task).text if task.kind == Task.Kind.MARK else "",
+            text=text,
         ),
     )
 

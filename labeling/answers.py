@@ -9,8 +9,8 @@
   "tiers"?}``; a flag that is left out means false, and two or more candidates are ranked too
 - edit, version 1: ``{"text": str}``, the model's answer made right
 - mark, version 1: ``{"marks": [{"start", "end", "criterion": key, "comment"?}, …]}``, see `labeling.marks`
-- converse, version 1: ``{"turns": [{"said", "reply", "chosen", "strength", "both_bad"?}, …], "unsent"?}``,
-  see `labeling.turns`; ``unsent``, what was still being said, is not kept
+- converse, version 1: ``{"turns": [{"said", "reply", "chosen", "strength", "both_bad"?}, …]}``, see
+  `labeling.turns`; a field ``"unsent"``, what was still being said, is not kept
 - review, version 1: ``{"decisions": {"<label id>": {"verdict": "accept" | "send_back", "reason"?: str}}}`` for
   every label that is shown; one that is sent back says why
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
@@ -17,12 +16,13 @@ from itertools import islice
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Func, IntegerField, Max, Q, QuerySet, TextField
+from django.db.models import BooleanField, F, Func, IntegerField, Max, Q, QuerySet, TextField
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, StrIndex
 
-from labeling import filters, formats
+from labeling import filters, formats, turns
 from labeling.filters import DatasetError
+from labeling.messages import plain
 from labeling.models import (
     Annotation,
     AnnotationQuerySet,
@@ -52,7 +52,13 @@ FORMS = {
 # The kinds of label that a dataset of each kind holds.
 LABELS = {
     Dataset.Kind.DEMONSTRATIONS: (Task.Kind.DEMONSTRATE, Task.Kind.EDIT),
-    Dataset.Kind.PREFERENCES: (Task.Kind.RANK, Task.Kind.COMPARE, Task.Kind.RATE, Task.Kind.EDIT),
+    Dataset.Kind.PREFERENCES: (
+        Task.Kind.RANK,
+        Task.Kind.COMPARE,
+        Task.Kind.RATE,
+        Task.Kind.EDIT,
+        Task.Kind.CONVERSE,
+    ),
     Dataset.Kind.RATINGS: (Task.Kind.RATE,),
     Dataset.Kind.MARKS: (Task.Kind.MARK,),
 }
@@ -85,7 +91,7 @@ def freeze(
     if kind not in FORMS:
         raise DatasetError("kind", f"Must be one of {', '.join(Dataset.Kind.values)}.")
     asked = filters.check(kind, filter or {})
-    weights = _check_weights(weights or {})
+    weights = filters.check_weights(weights or {})
     with transaction.atomic():
         # The row lock numbers datasets one after another when two are frozen at once.
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
@@ -115,7 +121,7 @@ def trainable(*, project: Project, kind: str) -> AnnotationQuerySet:
     """The project's labels that a dataset of ``kind`` would hold now: valid ones of the training split.
 
     Preferences are those that order two answers or more: not where all but one were left out as bad, nor an
-    edit that changed nothing, nor one answer rated by itself.
+    edit that changed nothing, nor one answer rated by itself, nor a talk whose every turn is a tie.
     """
     labels = Annotation.objects.trainable().filter(task__project=project, kind__in=LABELS[Dataset.Kind(kind)])
     if kind != Dataset.Kind.PREFERENCES:
@@ -132,12 +138,18 @@ def trainable(*, project: Project, kind: str) -> AnnotationQuerySet:
         output_field=TextField(),
     )
     unchanged = StrIndex(Cast("text_hashes", TextField()), written)
-    return labels.alias(placed=placed, unchanged=unchanged).filter(
+    decided = Func(
+        F("answer"),
+        template="jsonb_path_exists(%(expressions)s, '$.turns[*] ? (@.strength != \"tie\")')",
+        output_field=BooleanField(),
+    )
+    return labels.alias(placed=placed, unchanged=unchanged, decided=decided).filter(
         # A ranking places two or more unless all are bad: only those are counted, which costs more.
         Q(kind=Task.Kind.COMPARE)
         | (Q(kind=Task.Kind.RANK) & ~Q(answer__has_key="all_bad"))
         | Q(kind__in=[Task.Kind.RANK, Task.Kind.RATE], placed__gte=2)
         | Q(kind=Task.Kind.EDIT, unchanged=0)
+        | Q(kind=Task.Kind.CONVERSE, decided=True)
     )
 
 
@@ -145,10 +157,10 @@ def rows(dataset: Dataset, form: str | None = None) -> Iterator[Row]:
     """Yield the dataset's rows in order, in ``form`` or its kind's own; at most `CHUNK` of them in memory.
 
     The forms are those of `labeling.formats`, with the columns that the dataset was frozen with. In
-    ``groups`` an edit stands above the answer it mends, answers that a ranking left out are left out, and
-    ``margin`` is that of a comparison by its strength, 0 for other labels. In ``pairs`` a tie gives no pair,
-    ``margin`` is else the distance in tiers, and the weights of a ranking's pairs add up to its own
-    (InstructGPT, arXiv 2203.02155, equation 1).
+    ``groups`` an edit stands above the answer it mends, answers that a ranking left out are left out, a talk
+    is one row a turn, and ``margin`` is that of a comparison or turn by its strength, 0 for other labels. In
+    ``pairs`` a tie gives no pair, ``margin`` is else the distance in tiers, and the weights of a ranking's
+    pairs add up to its own (InstructGPT, arXiv 2203.02155, equation 1).
 
     Raises:
         DatasetError: the dataset's kind has no such form.
@@ -163,17 +175,24 @@ def rows(dataset: Dataset, form: str | None = None) -> Iterator[Row]:
 
 def _sft(dataset: Dataset) -> Iterator[Row]:
     for label in _labels(dataset):
-        messages = [*label["annotation__task__prompt__messages"], _said(label["annotation__answer"]["text"])]
+        asked = plain(label["annotation__task__prompt__messages"])
+        messages = [*asked, _said(label["annotation__answer"]["text"])]
         yield {"messages": messages, **_marks(label), **_assistance(label)}
 
 
 def _groups(dataset: Dataset) -> Iterator[Row]:
     for chunk in _chunks(_labels(dataset)):
         candidates = _candidates({label["annotation__task_id"] for label in chunk})
+        said = turns.said_in(label["annotation__answer"] for label in chunk)
         for label in chunk:
+            if label["annotation__kind"] == Task.Kind.CONVERSE:
+                opening = label["annotation__task__prompt__messages"]
+                for group, strength in turns.groups(label["annotation__answer"], opening=opening, said=said):
+                    yield {**group, "margin": MARGINS[strength], **_marks(label), **_assistance(label)}
+                continue
             ordered, margin = _ordered(label, candidates[label["annotation__task_id"]])
             yield {
-                "prompt": label["annotation__task__prompt__messages"],
+                "prompt": plain(label["annotation__task__prompt__messages"]),
                 "completions": [[_said(text)] for _, text, _ in ordered],
                 "ranks": [rank for rank, _, _ in ordered],
                 "finished": [finished for _, _, finished in ordered],
@@ -219,7 +238,7 @@ def _ratings(dataset: Dataset) -> Iterator[Row]:
             for candidate, text, _ in candidates[label["annotation__task_id"]]:
                 ratings, flags = _scales_and_flags(answer["ratings"].get(str(candidate)) or {})
                 yield {
-                    "prompt": label["annotation__task__prompt__messages"],
+                    "prompt": plain(label["annotation__task__prompt__messages"]),
                     "completion": [_said(text)],
                     "ratings": ratings,
                     "flags": flags,
@@ -236,7 +255,7 @@ def _passages(dataset: Dataset) -> Iterator[Row]:
             ((_, text, _),) = candidates[label["annotation__task_id"]]
             for mark in label["annotation__answer"]["marks"] or [None]:
                 yield {
-                    "prompt": label["annotation__task__prompt__messages"],
+                    "prompt": plain(label["annotation__task__prompt__messages"]),
                     "completion": [_said(text)],
                     "start": mark and mark["start"],
                     "end": mark and mark["end"],
@@ -259,11 +278,12 @@ def _prompts(dataset: Dataset) -> Iterator[Row]:
         found = Prompt.objects.filter(dataset_items__dataset=dataset).order_by("dataset_items__ordinal")
     else:
         labels = DatasetItem.objects.filter(dataset=dataset).values("annotation__task__prompt")
-        found = Prompt.objects.filter(pk__in=labels).order_by("pk")
+        # What a talk begins with is no prompt for a model.
+        found = Prompt.objects.filter(pk__in=labels, next_role=Prompt.Next.ASSISTANT).order_by("pk")
     fields = ("messages", "pk", "split", "use_case", "language", "metadata")
     for messages, pk, split, use_case, language, metadata in found.values_list(*fields).iterator(CHUNK):
         yield {
-            "prompt": messages,
+            "prompt": plain(messages),
             "prompt_id": pk,
             "split": split,
             "use_case": use_case,
@@ -371,15 +391,6 @@ def _chosen(*, project: Project, kind: str, asked: Row) -> QuerySet[Any]:
             "since": "submitted_at__gte",
         }
     return chosen.filter(**{lookups[key]: value for key, value in (asked | since).items()})
-
-
-def _check_weights(weights: Mapping[int, float]) -> Mapping[int, float]:
-    for pk, weight in weights.items():
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
-            raise DatasetError(
-                "weights", f"The weight of {pk} must be a number of 0 or more, not {weight!r}."
-            )
-    return weights
 
 
 def _nothing(*, project: Project, kind: str, asked: Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -83,3 +84,13 @@ _EXPECTED = {
     "use_case": "text",
     "language": "text",
 }
+
+
+def check_weights(weights: Mapping[int, float]) -> Mapping[int, float]:
+    """Return the weights of rows by id. Raises DatasetError where one is no number of 0 or more."""
+    for pk, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+            raise DatasetError(
+                "weights", f"The weight of {pk} must be a number of 0 or more, not {weight!r}."
+            )
+    return weights
