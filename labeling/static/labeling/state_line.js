@@ -2,7 +2,9 @@
 import { clock, fill, gettext, ngettext } from "../js/words.js";
 
 export class StateLine {
-  constructor(outbox) {
+  /** @param {(text: string) => void} say told of trouble and of its end, not of each save */
+  constructor(outbox, say) {
+    this.say = say;
     this.element = document.querySelector("[data-saved]");
     this.outbox = outbox;
     this.words = ["good", ""];
@@ -49,6 +51,11 @@ export class StateLine {
       [state, text] = ["busy", gettext("sending…")];
     }
     if (this.element.textContent !== text) this.element.textContent = text;
+    const trouble = ["warn", "bad"].includes(state);
+    if (trouble ? text !== this.told : this.told && state === "good") {
+      this.told = trouble ? text : null;
+      this.say(text);
+    }
     if (this.element.dataset.state !== state) this.element.dataset.state = state;
     this.element.title = this.more ? `${text}\n${this.more}` : text;
   }

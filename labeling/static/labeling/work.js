@@ -26,7 +26,7 @@ class Work {
     this.project = main.dataset.project;
     this.kept = new Kept(document.body.dataset.user);
     this.outbox = new Outbox({ kept: this.kept });
-    this.line = new StateLine(this.outbox);
+    this.line = new StateLine(this.outbox, (text) => this.panels.say(text));
     this.held = new Held({ user: document.body.dataset.user, project: this.project, kinds: this.kinds });
     this.held.keepPage().then((held) => this.line.sheltered(held));
     this.keys = new Keys({ key: (name) => this.key(name), submit: () => this.submit() });
