@@ -1,6 +1,7 @@
 """Markdown to HTML that is safe to show: raw HTML stays text, and what is left is sanitised once more.
 
-`markdown` renders a guideline, `answer_html` what a model or a person wrote in a conversation.
+`markdown` renders a guideline, `answer_html` what a model or a person wrote in a conversation, `plain_html`
+what a program did.
 """
 
 from __future__ import annotations
@@ -91,6 +92,13 @@ def answer_html(text: str) -> SafeString:
         html = mark_safe(_cleaner.clean(UNSEEN.sub(_name, _laid_out(text))))
         _kept.put(key, html)
     return html
+
+
+def plain_html(text: str) -> SafeString:
+    """Return a text as HTML letter for letter; characters that would act unseen are shown by their names."""
+    text = re.sub("\r\n", "\n", text).replace("\0", "\u2400")
+    text = re.sub("[\ud800-\udfff]", "\ufffd", text)
+    return mark_safe(UNSEEN.sub(_name, escape(text)))
 
 
 def _laid_out(text: str) -> str:

@@ -2,13 +2,14 @@
 
 A row is an object (a CSV record, a line of JSONL):
 
-- a prompt: ``{"prompt": text or messages}`` or ``{"messages": […]}`` that end with the user's turn;
+- a prompt: ``{"prompt": text or messages}`` or ``{"messages": […]}`` that end with the user's turn, or with a
+  tool's result (`labeling.messages`);
 - a demonstration: ``{"messages": […]}`` that end with the assistant's answer, or ``{"prompt", "completion"}``
   (text, or messages and one message);
 - completions: a prompt with ``"completions": [text, …]`` or one ``"completion"``, and who gave them, where
   that is known, as ``"models": [name, …]`` or ``"model"``;
-- any of them: ``split`` (train or heldout), ``use_case``, ``language``, ``metadata``; any other field joins
-  the metadata.
+- any of them: ``split`` (train or heldout), ``use_case``, ``language``, ``sensitive`` (true or false),
+  ``metadata``; any other field joins the metadata.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from labeling.messages import check_messages
 from labeling.models import Import, Split
+from labeling.pictures import Found
 from labeling.rowfiles import Row
-from labeling.texts import Message, TextError, check_messages, check_text, strings, text_hash, unstorable
+from labeling.texts import Message, TextError, check_text, strings, text_hash, unstorable
 
 MOST_METADATA_BYTES = 64 * 1024
 MOST_COMPLETIONS = 100
@@ -38,6 +41,9 @@ class Entry:
     use_case: str
     language: str
     metadata: dict[str, Any]
+    sensitive: bool = False
+    """Of the prompt or of its answers: one mark is for all that a task shows."""
+    pictures: tuple[Found, ...] = ()
     text: str = ""
     """The demonstration, where it is one."""
     completions: tuple[tuple[str, str], ...] = ()
@@ -59,7 +65,8 @@ def check(row: Row, *, kind: str, split: str | float, model: str = "") -> Entry:
         raise TextError("", "The row must be an object with named fields.")
     rest = dict(content)
     completions = _completions(rest, model) if kind == Import.Kind.COMPLETIONS else ()
-    messages, text = _conversation(rest, kind=kind)
+    found: dict[str, Found] = {}
+    messages, text = _conversation(rest, kind=kind, found=found)
     named = rest.pop("split", None) or None
     if named is not None and named not in Split.values:
         raise TextError("split", f"Must be {' or '.join(Split.values)}.")
@@ -71,13 +78,15 @@ def check(row: Row, *, kind: str, split: str | float, model: str = "") -> Entry:
         split_is_named=named is not None,
         use_case=_short(rest, "use_case", 60),
         language=_short(rest, "language", 35),
+        sensitive=_is_sensitive(rest),
         metadata=_metadata(rest),
+        pictures=tuple(found.values()),
         text=text,
         completions=completions,
     )
 
 
-def _conversation(rest: dict[str, Any], *, kind: str) -> tuple[list[Message], str]:
+def _conversation(rest: dict[str, Any], *, kind: str, found: dict[str, Found]) -> tuple[list[Message], str]:
     """Take the prompt's messages and the demonstration (empty for another kind) out of a row's fields."""
     at = "messages" if rest.get("messages") not in (None, "") else "prompt"
     if at == "messages" and rest.get("prompt") not in (None, ""):
@@ -86,7 +95,7 @@ def _conversation(rest: dict[str, Any], *, kind: str) -> tuple[list[Message], st
     rest.pop("prompt" if at == "messages" else "messages", None)
     if given in (None, "", []):
         raise TextError("prompt", "The row has no prompt and no messages, or they are empty.")
-    messages = check_messages(given, field=at)
+    messages = check_messages(given, field=at, found=found)
     last_is_answer = messages[-1]["role"] == "assistant"
     if kind != Import.Kind.DEMONSTRATIONS:
         if last_is_answer:
@@ -139,6 +148,16 @@ def _short(rest: dict[str, Any], name: str, most: int) -> str:
     if not isinstance(value, str) or len(value) > most or unstorable(value):
         raise TextError(name, f"Must be text of at most {most} characters.")
     return value
+
+
+def _is_sensitive(rest: dict[str, Any]) -> bool:
+    """Take the mark out of a row's fields; a CSV says it in words."""
+    value = rest.pop("sensitive", None)
+    if isinstance(value, str):
+        value = {"true": True, "false": False, "1": True, "0": False, "": False}.get(value.lower(), value)
+    if value not in (None, True, False) or isinstance(value, float):
+        raise TextError("sensitive", "Must be true or false.")
+    return bool(value)
 
 
 def _metadata(rest: dict[str, Any]) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
-from itertools import islice
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, islice
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from labeling import answers, entries, live, trees, work
+from labeling import answers, entries, live, pictures, sensitive_content, trees, work
 from labeling.entries import Entry
 from labeling.models import Annotation, Completion, Import, Labeler, Project, Prompt, Split, Task
 from labeling.rowfiles import IntakeError, Row, numbered, read_rows
@@ -79,6 +79,7 @@ def import_prompts(
     synthetic: bool = False,
     split: str | float = Split.TRAIN,
     tasks: str | None = None,
+    sensitive: bool = False,
     dry_run: bool = False,
 ) -> Import:
     """Store the prompts of ``rows`` and return the import, with its refused rows.
@@ -89,6 +90,7 @@ def import_prompts(
             number or its text). By share it follows from the hash of the conversation's opening, so that it
             falls on the same side every time.
         tasks: demonstrate asks people to answer each new prompt; `Import.tasks_made` says how many.
+        sensitive: every row is, whether it says so or not.
         dry_run: judge every row and store nothing; the import returned is not saved.
 
     Raises:
@@ -96,7 +98,16 @@ def import_prompts(
         work.WorkError: tasks are asked for, and the project's guideline is not published.
     """
     about = {"source": source, "user": user, "synthetic": synthetic}
-    return _take_in(Import.Kind.PROMPTS, project, rows, about, split=split, tasks=tasks, dry_run=dry_run)
+    return _take_in(
+        Import.Kind.PROMPTS,
+        project,
+        rows,
+        about,
+        split=split,
+        tasks=tasks,
+        sensitive=sensitive,
+        dry_run=dry_run,
+    )
 
 
 def import_demonstrations(
@@ -108,6 +119,7 @@ def import_demonstrations(
     synthetic: bool = False,
     split: str | float = Split.TRAIN,
     tasks: str | None = None,
+    sensitive: bool = False,
     dry_run: bool = False,
 ) -> Import:
     """Store the demonstrations of ``rows`` as labels; the arguments are those of `import_prompts`.
@@ -119,7 +131,9 @@ def import_demonstrations(
     """
     about = {"source": source, "user": user, "synthetic": synthetic}
     kind = Import.Kind.DEMONSTRATIONS
-    return _take_in(kind, project, rows, about, split=split, tasks=tasks, dry_run=dry_run)
+    return _take_in(
+        kind, project, rows, about, split=split, tasks=tasks, sensitive=sensitive, dry_run=dry_run
+    )
 
 
 def import_completions(
@@ -132,6 +146,7 @@ def import_completions(
     split: str | float = Split.TRAIN,
     model: str = "",
     tasks: str | None = None,
+    sensitive: bool = False,
     dry_run: bool = False,
 ) -> Import:
     """Store answers that were given elsewhere; further arguments are those of `import_prompts`.
@@ -141,7 +156,7 @@ def import_completions(
 
     Args:
         model: who gave the answers of rows that name nobody; shown to nobody who labels.
-        tasks: rank, compare, rate or edit; asks about the answers as `work.make_tasks` does.
+        tasks: rank, compare, rate, edit or mark; asks about the answers as `work.make_tasks` does.
 
     Raises:
         IntakeError: no rows at all, a bad ``split`` or ``tasks``.
@@ -149,7 +164,17 @@ def import_completions(
     """
     about = {"source": source, "user": user, "synthetic": synthetic}
     kind = Import.Kind.COMPLETIONS
-    return _take_in(kind, project, rows, about, split=split, tasks=tasks, dry_run=dry_run, model=model)
+    return _take_in(
+        kind,
+        project,
+        rows,
+        about,
+        split=split,
+        tasks=tasks,
+        sensitive=sensitive,
+        dry_run=dry_run,
+        model=model,
+    )
 
 
 def _take_in(
@@ -160,6 +185,7 @@ def _take_in(
     *,
     split: str | float,
     tasks: str | None,
+    sensitive: bool,
     dry_run: bool,
     model: str = "",
 ) -> Import:
@@ -172,14 +198,14 @@ def _take_in(
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)
         intake = _Intake(Import.objects.create(project=project, kind=kind, **about))
         batch = intake.batch
-        reading, empty = numbered(rows), True
-        while chunk := list(islice(reading, CHUNK)):
-            empty = False
-            unfolded = (one for row in chunk for one in trees.unfolded(row, kind=kind))
-            while good := list(islice(_checked(intake, unfolded, split=split, model=model), CHUNK)):
-                batch.accepted += _STORE[kind](intake, good)
-        if empty:
+        reading = numbered(rows)
+        if (first := next(reading, None)) is None:
             raise IntakeError("rows", f"{batch.source} holds no rows.")
+        # One row is in memory as it came, with its pictures; of a chunk only what was checked.
+        unfolded = (one for row in chain([first], reading) for one in trees.unfolded(row, kind=kind))
+        checked = _checked(intake, unfolded, split=split, model=model, sensitive=sensitive)
+        while good := list(islice(checked, CHUNK)):
+            batch.accepted += _STORE[kind](intake, good)
         intake.refusals.sort(key=lambda refusal: refusal.row)
         batch.refused = [asdict(refusal) for refusal in intake.refusals]
         if (more := intake.refused - len(batch.refused)) > 0:
@@ -196,15 +222,22 @@ def _take_in(
     return batch
 
 
-def _checked(intake: _Intake, rows: Iterator[Row], *, split: str | float, model: str) -> Iterator[Entry]:
+def _checked(
+    intake: _Intake, rows: Iterator[Row], *, split: str | float, model: str, sensitive: bool
+) -> Iterator[Entry]:
+    """The rows that hold; their pictures are stored as they go by."""
     for row in rows:
         if row.fault:
             intake.refuse(row.number, row.field, row.fault)
             continue
         try:
-            yield entries.check(row, kind=intake.batch.kind, split=split, model=model)
+            entry = entries.check(row, kind=intake.batch.kind, split=split, model=model)
         except TextError as error:
             intake.refuse(row.number, error.field, str(error))
+            continue
+        if entry.pictures:
+            pictures.keep(intake.batch.project, entry.pictures)
+        yield replace(entry, pictures=(), sensitive=entry.sensitive or sensitive)
 
 
 def _make_tasks(intake: _Intake, kind: str) -> int:
@@ -249,6 +282,7 @@ def _store_demonstrations(intake: _Intake, good: list[Entry]) -> int:
             fresh[key] = one
     missing = {one.text_hash: one for one in fresh.values() if one.text_hash not in there}
     there |= {prompt.text_hash: prompt for prompt in _create_prompts(intake, missing.values())}
+    _mark_sensitive(fresh.values(), there)
     _create_labels(intake, fresh, there)
     return len(fresh)
 
@@ -307,6 +341,7 @@ def _store_completions(intake: _Intake, good: list[Entry]) -> int:
         if one.text_hash not in prompts:
             missing.setdefault(one.text_hash, one)
     prompts |= {prompt.text_hash: prompt for prompt in _create_prompts(intake, missing.values())}
+    _mark_sensitive(fitting, prompts)
     asked = {prompts[one.text_hash].pk for one in fitting}
     there = set(Completion.objects.filter(prompt__in=asked).values_list("prompt_id", "text_hash"))
     fresh: list[Completion] = []
@@ -326,6 +361,11 @@ def _store_completions(intake: _Intake, good: list[Entry]) -> int:
     return len(fresh)
 
 
+def _mark_sensitive(good: Iterable[Entry], prompts: dict[str, Prompt]) -> None:
+    """One row that says so is enough for all that a prompt's tasks show."""
+    sensitive_content.mark(prompts[one.text_hash] for one in good if one.sensitive)
+
+
 def _create_prompts(intake: _Intake, fresh: Iterable[Entry]) -> list[Prompt]:
     return Prompt.objects.bulk_create(
         Prompt(
@@ -336,6 +376,7 @@ def _create_prompts(intake: _Intake, fresh: Iterable[Entry]) -> list[Prompt]:
             use_case=one.use_case,
             language=one.language,
             metadata=one.metadata,
+            sensitive=one.sensitive,
             batch=intake.batch,
         )
         for one in fresh

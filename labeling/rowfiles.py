@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from labeling.faults import FieldError
 
-MOST_LINE_BYTES = 4 * 1024 * 1024
+MOST_LINE_BYTES = 16 * 1024 * 1024
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
 
 

@@ -1,4 +1,4 @@
-"""Texts as they are kept: what a conversation may hold, and the one hash that names it everywhere."""
+"""Texts as they are kept: what one may hold, and the one hash that names it everywhere."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 from labeling.faults import FieldError
 
-Message = dict[str, str]
+Message = dict[str, Any]
+"""As `labeling.messages` has it."""
 
-ROLES = ("system", "user", "assistant")
 MOST_BYTES = 256 * 1024
 MOST_DEEP = 32
 MOST_DIFFED = 2000  # words, and pairs of equal words: the worst such diff takes half a second
@@ -30,7 +30,7 @@ class TextError(FieldError):
     """A text that cannot be kept; ``field`` names the part to mend."""
 
 
-def text_hash(content: str | Sequence[Mapping[str, str]]) -> str:
+def text_hash(content: str | Sequence[Mapping[str, Any]]) -> str:
     """Return the sha256 of a text, or of a conversation, as 64 hexadecimal digits.
 
     A text is hashed as its UTF-8 bytes; a conversation as those of its compact JSON with sorted keys.
@@ -40,32 +40,6 @@ def text_hash(content: str | Sequence[Mapping[str, str]]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def check_messages(messages: Any, *, field: str = "messages") -> list[Message]:
-    """Return a conversation if it can be kept: an optional system text, then user and assistant in turn.
-
-    A bare text is the user's one turn. Whose turn comes last is for the caller to judge.
-
-    Raises:
-        TextError: it is not of this form, a text is empty or not storable, or all of it is too long.
-    """
-    if isinstance(messages, str):
-        messages = [{"role": "user", "content": messages}]
-    if not isinstance(messages, list) or not messages:
-        raise TextError(field, "Must be a text or a list of messages with at least one turn.")
-    checked = [_check_message(message, f"{field}[{at}]") for at, message in enumerate(messages)]
-    turns = [message["role"] for message in checked if message["role"] != "system"]
-    if "system" in [message["role"] for message in checked[1:]]:
-        raise TextError(field, "A system message may only come first.")
-    if turns != [("user", "assistant")[at % 2] for at in range(len(turns))] or not turns:
-        raise TextError(field, "The turns must alternate between user and assistant, the user first.")
-    size = sum(len(message["content"].encode()) for message in checked)
-    if size > MOST_BYTES:
-        raise TextError(
-            field, f"The conversation has {size:,} bytes; the most is {MOST_BYTES:,}. Shorten it."
-        )
-    return checked
-
-
 def check_text(text: Any, *, field: str) -> str:
     """Return ``text`` if it can be kept.
 
@@ -73,7 +47,7 @@ def check_text(text: Any, *, field: str) -> str:
         TextError: it is no text, empty, too long, or holds a character that cannot be stored.
     """
     if not isinstance(text, str):
-        raise TextError(field, f"Must be text, not {_kind(text)}.")
+        raise TextError(field, f"Must be text, not {kind_of(text)}.")
     if not text.strip():
         raise TextError(field, "The text is empty.")
     if fault := unstorable(text):
@@ -132,17 +106,8 @@ def _words_in_common(a: list[str], b: list[str]) -> int:
     return sum(block.size for block in SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks())
 
 
-def _check_message(message: Any, field: str) -> Message:
-    if not isinstance(message, dict):
-        raise TextError(field, f'Must be an object {{"role", "content"}}, not {_kind(message)}.')
-    if message.get("role") not in ROLES:
-        raise TextError(f"{field}.role", f"The role must be one of {', '.join(ROLES)}.")
-    if unknown := sorted(set(message) - {"role", "content"}):
-        raise TextError(f"{field}.{unknown[0]}", "A message has a role and a content only. Leave this out.")
-    return {"role": message["role"], "content": check_text(message.get("content"), field=f"{field}.content")}
-
-
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a value that is no text is called."""
     if value is None:
         return "missing"
     return {bool: "true or false", dict: "an object", list: "a list"}.get(type(value), "a number")

@@ -12,10 +12,12 @@ urlpatterns = [
     path("projects/<slug:slug>/work/", views.work, name="work"),
     path("projects/<slug:slug>/work/<slug:kind>/", views.work, name="work"),
     path("projects/<slug:slug>/left/", views.left, name="left"),
+    path("projects/<slug:slug>/pictures/<slug:sha256>", views.picture, name="picture"),
     path("projects/<slug:slug>/preview/", views.preview, name="preview"),
     path("projects/<slug:slug>/guideline/<int:number>/", views.drawer, name="drawer"),
     path("api/", include("labeling.api.urls")),
     path("account/keys/", views.key_list, name="keys"),
+    path("account/reading/", views.reading, name="reading"),
     path("account/tokens/", views.token_list, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", views.token_revoke, name="token_revoke"),
 ]

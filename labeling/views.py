@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from guidelines.models import GuidelineVersion
 from guidelines.render import answer_html, body_html
-from labeling import answers, keys, tokens
+from labeling import answers, keys, pictures, sensitive_content, tokens
 from labeling.access import SignedInRequest, kinds_for, membership_of, project_context
 from labeling.desk import MOST_COUNTED, desk, waiting
 from labeling.models import ApiToken, Task
@@ -37,7 +37,12 @@ def work(request: SignedInRequest, slug: str, kind: str = "") -> HttpResponse:
     membership = membership_of(user=request.user, slug=slug)
     if kind:
         kinds_for(membership, [kind])
-    context = {**project_context(membership), "kind": kind, "keys": keys.settings_of(request.user)}
+    context = {
+        **project_context(membership),
+        "kind": kind,
+        "keys": keys.settings_of(request.user),
+        "labeler": labeler_for(request.user).pk,
+    }
     return render(request, "labeling/work.html", context)
 
 
@@ -73,6 +78,17 @@ def drawer(request: SignedInRequest, slug: str, number: int) -> HttpResponse:
 
 
 @login_required
+@require_GET
+@cache_control(private=True, max_age=31536000, immutable=True)
+def picture(request: SignedInRequest, slug: str, sha256: str) -> HttpResponse:
+    """A picture of the project's messages; its address says what it holds."""
+    project = membership_of(user=request.user, slug=slug).project
+    found = pictures.stored(project=project, sha256=sha256)
+    headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "inline"}
+    return HttpResponse(bytes(found.content), content_type=found.media_type, headers=headers)
+
+
+@login_required
 @require_POST
 def preview(request: SignedInRequest, slug: str) -> HttpResponse:
     """What a text looks like as Markdown; nothing is stored."""
@@ -91,6 +107,13 @@ def key_list(request: SignedInRequest) -> HttpResponse:
         for group in keys.GROUPS
     ]
     return render(request, "labeling/keys.html", {"groups": groups, "chosen": chosen})
+
+
+@login_required
+@require_GET
+def reading(request: SignedInRequest) -> HttpResponse:
+    """How sensitive tasks are read; `reading_choice.js` changes it over the API."""
+    return render(request, "labeling/reading.html", {"choice": sensitive_content.choice_of(request.user)})
 
 
 @login_required

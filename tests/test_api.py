@@ -75,6 +75,8 @@ def whole(task: dict[str, Any]) -> dict[str, Any]:
             return {"preferred": None, "strength": "tie"}
         case "rate":
             return {"ratings": {}, "tiers": tiers}
+        case "mark":
+            return {"marks": []}
     return {"text": "Once a fox found a kite."}
 
 
@@ -251,6 +253,7 @@ def test_rank_task_is_whole_and_blind(project: Project, leo: Api) -> None:
         "candidates": [
             {"id": pk, "text": texts[pk], "html": answer_html(texts[pk])} for pk in lease.shown_order
         ],
+        "pictures": [],
         "brief": {},
         "sensitive": False,
         "criteria": [],
@@ -739,8 +742,8 @@ def test_queries_of_a_lease_and_a_submit(project: Project, leo: Api, kind: str) 
         task = leo.next(project)
     with CaptureQueriesContext(connection) as submitted:
         assert send(leo, task).status_code == 201
-    # A rating is held to its criteria, an edit to the text it began with.
-    for captured, most in ((leased, 11), (submitted, 12 if kind in {"rate", "edit"} else 11)):
+    # A rating and marks are held to their criteria, an edit to the text it began with.
+    for captured, most in ((leased, 11), (submitted, 12 if kind in {"rate", "edit", "mark"} else 11)):
         assert len(captured) <= most, "\n".join(query["sql"] for query in captured)
 
 

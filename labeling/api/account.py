@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import keys
+from labeling import keys, sensitive_content
 from labeling.api import forms
 from labeling.api.doors import Door
 from labeling.models import AccountSettings
@@ -22,6 +24,19 @@ class Keys(Door):
     def put(self, request: Request) -> Response:
         """Choose keys: `keys` replaces all earlier choices; a field left out stays as it was."""
         return _shown(keys.choose(user=self.user, **self.read(forms.KeysForm)))
+
+
+class Reading(Door):
+    @extend_schema(operation_id="show_reading", responses=forms.ReadingForm)
+    def get(self, request: Request) -> Response:
+        """How one reads tasks that are marked as sensitive."""
+        return Response(asdict(sensitive_content.choice_of(self.user)))
+
+    @extend_schema(operation_id="choose_reading", request=forms.ReadingForm, responses=forms.ReadingForm)
+    def put(self, request: Request) -> Response:
+        """Show them uncovered, or be given none; a field left out stays as it was."""
+        asked = self.read(forms.ReadingForm)
+        return Response(asdict(sensitive_content.choose(user=self.user, **asked)))
 
 
 def _shown(chosen: AccountSettings) -> Response:

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from labeling import work
+from labeling.messages import plain
 from labeling.models import Completion, Project, Prompt, Split, Task
 from models_zoo.models import Checkpoint
 from rlhf.models import Loop, Round, Run
@@ -59,7 +60,7 @@ def fresh_prompts(project: Project, *, count: int, seed: int) -> tuple[list[Prom
 def rows_for(prompts: Iterable[Prompt], **marks: Any) -> list[Row]:
     """Prompts as the sampler and PPO read them; the marks are carried through."""
     return [
-        {"prompt": prompt.messages, "prompt_id": prompt.pk, "split": prompt.split, **marks}
+        {"prompt": plain(prompt.messages), "prompt_id": prompt.pk, "split": prompt.split, **marks}
         for prompt in prompts
     ]
 

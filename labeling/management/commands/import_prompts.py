@@ -55,6 +55,9 @@ class Command(command_line.Command):
             help="ask labelers too: to write an answer to each prompt (the bare option), or to rank, "
             "compare, rate or edit the completions, or mark their passages",
         )
+        parser.add_argument(
+            "--sensitive", action="store_true", help="every row is, whatever it says: covered until asked for"
+        )
         parser.add_argument("--dry-run", action="store_true", help="judge every row, store nothing")
 
     def perform(self, **options: Any) -> dict[str, Any]:
@@ -69,6 +72,7 @@ class Command(command_line.Command):
                 synthetic=options["synthetic"],
                 split=options["split"],
                 tasks=options["tasks"],
+                sensitive=options["sensitive"],
                 dry_run=options["dry_run"],
                 **more,
             )
