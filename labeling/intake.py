@@ -98,16 +98,8 @@ def import_prompts(
         work.WorkError: tasks are asked for, and the project's guideline is not published.
     """
     about = {"source": source, "user": user, "synthetic": synthetic}
-    return _take_in(
-        Import.Kind.PROMPTS,
-        project,
-        rows,
-        about,
-        split=split,
-        tasks=tasks,
-        sensitive=sensitive,
-        dry_run=dry_run,
-    )
+    how: dict[str, Any] = {"split": split, "tasks": tasks, "sensitive": sensitive, "dry_run": dry_run}
+    return _take_in(Import.Kind.PROMPTS, project, rows, about, **how)
 
 
 def import_demonstrations(
@@ -131,9 +123,8 @@ def import_demonstrations(
     """
     about = {"source": source, "user": user, "synthetic": synthetic}
     kind = Import.Kind.DEMONSTRATIONS
-    return _take_in(
-        kind, project, rows, about, split=split, tasks=tasks, sensitive=sensitive, dry_run=dry_run
-    )
+    how: dict[str, Any] = {"split": split, "tasks": tasks, "sensitive": sensitive, "dry_run": dry_run}
+    return _take_in(kind, project, rows, about, **how)
 
 
 def import_completions(
@@ -164,17 +155,8 @@ def import_completions(
     """
     about = {"source": source, "user": user, "synthetic": synthetic}
     kind = Import.Kind.COMPLETIONS
-    return _take_in(
-        kind,
-        project,
-        rows,
-        about,
-        split=split,
-        tasks=tasks,
-        sensitive=sensitive,
-        dry_run=dry_run,
-        model=model,
-    )
+    how: dict[str, Any] = {"split": split, "tasks": tasks, "sensitive": sensitive, "dry_run": dry_run}
+    return _take_in(kind, project, rows, about, **how, model=model)
 
 
 def _take_in(
