@@ -8,15 +8,16 @@ import psycopg
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy as _
 from psycopg.errors import DiskFull
 
 DETAILS = {
-    400: "The request was not understood.",
-    403: "You may not do this.",
-    404: "There is nothing at this address.",
-    500: "Something went wrong on our side. Nothing you had submitted is lost.",
-    503: "The database is not answering. Nothing you had submitted is lost; try again in a moment.",
-    507: "The server's disk is full. Nothing you had submitted is lost; new work cannot be stored now.",
+    400: _("The request was not understood."),
+    403: _("You may not do this."),
+    404: _("There is nothing at this address."),
+    500: _("Something went wrong on our side. Nothing you had submitted is lost."),
+    503: _("The database is not answering. Nothing you had submitted is lost; try again in a moment."),
+    507: _("The server's disk is full. Nothing you had submitted is lost; new work cannot be stored now."),
 }
 
 
@@ -36,7 +37,7 @@ def csrf_refused(request: HttpRequest, reason: str = "") -> HttpResponse:
     return _answer(
         request,
         403,
-        "This form was open for too long, or in another sign-in. Reload the page and send it again.",
+        str(_("This form was open for too long, or in another sign-in. Reload the page and send it again.")),
     )
 
 
@@ -62,7 +63,7 @@ def status_of(error: BaseException | None) -> int:
 
 
 def _answer(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
-    title, detail = HTTPStatus(status).phrase, detail or DETAILS[status]
+    title, detail = HTTPStatus(status).phrase, detail or str(DETAILS[status])
     headers = {"Retry-After": "5"} if status == 503 else {}
     if request.path.startswith(("/api/", "/healthz")):
         body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
