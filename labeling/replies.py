@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from guidelines.render import answer_html
 from labeling import live, queue, work
+from labeling.messages import plain
 from labeling.models import Annotation, Completion, Labeler, Lease, Prompt, Reply
 from labeling.turns import Said
 from models_zoo.models import Checkpoint
@@ -208,7 +209,7 @@ def described(replies: Iterable[Reply]) -> list[dict[str, Any]]:
 def _described(reply: Reply, *, now: datetime, busy: bool) -> dict[str, Any]:
     texts = [*reply.texts, *[""] * (reply.wanted - len(reply.texts))]
     done = reply.state == Reply.State.DONE
-    said = reply.prompt.messages[-1]["content"]
+    said = plain(reply.prompt.messages)[-1]["content"]
     return {
         "number": reply.number,
         "state": reply.state,

@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from labeling import replies
+from labeling.messages import plain
 from labeling.models import Reply
 from models_zoo.models import Checkpoint
 
@@ -90,7 +91,7 @@ class Responder:
         from models_zoo import chat, generate
 
         model, tokenizer = self._loaded(reply.checkpoint)
-        conversation = reply.prompt.messages
+        conversation = plain(reply.prompt.messages)
         most = getattr(model.config, "max_position_embeddings", None) or 2**31
         room = most - len(chat.prompt_ids(tokenizer, conversation))
         if room < 1:

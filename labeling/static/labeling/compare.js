@@ -2,16 +2,7 @@
 import { fill, gettext } from "../js/words.js";
 import { answerCard, numberedAnswer } from "./answer_card.js";
 import { Kind } from "./kind.js";
-
-/** Steps of the scale: -3 is "answer 1 much better", 0 a tie, 3 "answer 2 much better". */
-const STRENGTHS = ["tie", "slightly", "better", "much"];
-const FURTHEST = STRENGTHS.length - 1;
-const WORDS = {
-  tie: () => gettext("tie"),
-  slightly: () => gettext("slightly better"),
-  better: () => gettext("better"),
-  much: () => gettext("much better"),
-};
+import { buildScale, FURTHEST, paintScale, sentence, STRENGTHS, strengthOf, towards } from "./strengths.js";
 
 export class CompareBoard extends Kind {
   #step = null;
@@ -29,8 +20,7 @@ export class CompareBoard extends Kind {
     for (const [at, card] of this.#cards.entries()) {
       card.querySelector(".key").addEventListener("click", () => this.prefer(at + 1));
     }
-    const steps = Array.from({ length: 2 * FURTHEST + 1 }, (_, at) => this.#option(at - FURTHEST));
-    this.querySelector("[data-strengths] .end-of-scale").after(...steps);
+    buildScale(this.#scale, (step) => this.choose(step));
     this.#badBox.addEventListener("change", () => this.toggleBothBad());
     this.#paint();
   }
@@ -45,7 +35,7 @@ export class CompareBoard extends Kind {
 
   get answer() {
     const id = this.#step ? this.#id(this.#step) : null;
-    const strength = this.#step === null ? {} : { preferred: id, strength: STRENGTHS[Math.abs(this.#step)] };
+    const strength = this.#step === null ? {} : { preferred: id, strength: strengthOf(this.#step) };
     return this.commented({ ...strength, ...(this.#bothBad ? { both_bad: true } : {}) });
   }
 
@@ -85,19 +75,17 @@ export class CompareBoard extends Kind {
 
   /** Lean towards answer 1 or 2, each time a step further. */
   prefer(number) {
-    const side = number === 1 ? -1 : 1;
-    const already = Math.max(0, (this.#step ?? 0) * side);
-    this.choose(side * Math.min(FURTHEST, already + 1));
+    this.choose(towards(number, this.#step));
   }
 
   choose(step) {
     if (step === this.#step) {
-      this.say(fill(gettext("%(what)s. It cannot go further."), { what: this.#sentence(step) }));
+      this.say(fill(gettext("%(what)s. It cannot go further."), { what: sentence(step) }));
       return;
     }
     this.#remember();
     this.#step = step;
-    this.say(`${this.#sentence(step)}.`);
+    this.say(`${sentence(step)}.`);
     this.#repaint();
   }
 
@@ -116,14 +104,14 @@ export class CompareBoard extends Kind {
   undo() {
     if (!this.#past.length) return;
     ({ step: this.#step, bothBad: this.#bothBad } = this.#past.pop());
-    const now = this.#step === null ? gettext("nothing chosen") : this.#sentence(this.#step);
+    const now = this.#step === null ? gettext("nothing chosen") : sentence(this.#step);
     this.say(fill(gettext("Undone: %(now)s."), { now }));
     this.#repaint();
   }
 
   describe(answer) {
     const step = this.#stepOf(answer);
-    const lines = [step === null ? gettext("(nothing chosen)") : this.#sentence(step)];
+    const lines = [step === null ? gettext("(nothing chosen)") : sentence(step)];
     if (answer?.both_bad) lines.push(gettext("Both bad"));
     if (answer?.comment) lines.push(`“${answer.comment}”`);
     return lines.join("\n");
@@ -135,12 +123,16 @@ export class CompareBoard extends Kind {
     whole.className = "reviewed";
     const verdict = document.createElement("p");
     verdict.className = "big-words";
-    verdict.textContent = `${this.#sentence(this.#step)}.`;
+    verdict.textContent = `${sentence(this.#step)}.`;
     if (this.#bothBad) verdict.textContent += ` ${gettext("Both are bad.")}`;
     const order = this.#step > 0 ? [2, 1] : [1, 2];
     const texts = order.map((number) => numberedAnswer(this.task.candidates[number - 1], number));
     whole.append(verdict, ...texts);
     return whole;
+  }
+
+  get #scale() {
+    return this.querySelector("[data-strengths]");
   }
 
   get #badBox() {
@@ -158,28 +150,6 @@ export class CompareBoard extends Kind {
     return at < 0 ? null : at === 0 ? -size : size;
   }
 
-  #sentence(step) {
-    if (!step) return gettext("The answers tie");
-    const words = WORDS[STRENGTHS[Math.abs(step)]]();
-    return fill(gettext("Answer %(n)s is %(words)s"), { n: step < 0 ? 1 : 2, words });
-  }
-
-  #option(step) {
-    const label = document.createElement("label");
-    label.className = "strength";
-    label.dataset.step = step;
-    const input = document.createElement("input");
-    input.type = "radio";
-    input.name = "strength";
-    input.value = step;
-    input.setAttribute("aria-label", this.#sentence(step));
-    input.addEventListener("change", () => this.choose(step));
-    const words = document.createElement("span");
-    words.textContent = WORDS[STRENGTHS[Math.abs(step)]]();
-    label.append(input, words);
-    return label;
-  }
-
   #remember() {
     this.#past.push({ step: this.#step, bothBad: this.#bothBad });
   }
@@ -190,19 +160,8 @@ export class CompareBoard extends Kind {
   }
 
   #paint() {
-    for (const input of this.querySelectorAll("[data-strengths] input")) {
-      input.checked = Number(input.value) === this.#step;
-    }
     this.#badBox.checked = this.#bothBad;
-    for (const [at, card] of this.#cards.entries()) {
-      const better = Boolean(this.#step) && at === (this.#step < 0 ? 0 : 1);
-      card.classList.toggle("picked", better);
-      card.querySelector(".key").setAttribute("aria-pressed", String(better));
-      const tag = card.querySelector(".place");
-      const words = better ? STRENGTHS[Math.abs(this.#step)] : this.#step === 0 ? "tie" : null;
-      tag.textContent = words ? WORDS[words]() : "";
-      tag.classList.toggle("accent", better);
-    }
+    paintScale(this.#scale, this.#cards, this.#step);
   }
 }
 

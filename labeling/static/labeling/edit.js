@@ -77,14 +77,14 @@ export class EditSheet extends DemonstrationEditor {
   restore() {
     if (this.doubt) return;
     this.#mine = this.text.value;
-    this.#become(this.original, gettext("Back to the model's answer. Undo brings yours again."));
+    this.become(this.original, gettext("Back to the model's answer. Undo brings yours again."));
   }
 
   undo() {
     if (this.#mine === null) return;
     const text = this.#mine;
     this.#mine = null;
-    this.#become(text, gettext("Your text is back."));
+    this.become(text, gettext("Your text is back."));
   }
 
   review() {
@@ -116,12 +116,9 @@ export class EditSheet extends DemonstrationEditor {
     this.waits = setTimeout(() => this.#paintChanges(), PAUSE);
   }
 
-  #become(text, words) {
-    this.text.value = text;
-    this.paint();
+  become(text, words) {
+    super.become(text, words);
     this.#paintChanges();
-    this.say(words);
-    this.changed();
   }
 
   #paintChanges() {

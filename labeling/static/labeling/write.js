@@ -2,6 +2,7 @@
 import { fragment } from "../js/api.js";
 import { fill, gettext, ngettext } from "../js/words.js";
 import { Kind } from "./kind.js";
+import { ModelDraft } from "./model_draft.js";
 
 export const wordsIn = (text) => text.match(/\S+/g)?.length ?? 0;
 
@@ -14,7 +15,12 @@ export class DemonstrationEditor extends Kind {
     for (const tab of this.querySelectorAll("[data-face]")) {
       tab.addEventListener("click", () => this.turn(tab.dataset.face));
     }
+    if (this.task.drafts) this.draft = new ModelDraft(this);
     this.paint();
+  }
+
+  disconnectedCallback() {
+    this.draft?.stop();
   }
 
   get text() {
@@ -53,7 +59,21 @@ export class DemonstrationEditor extends Kind {
 
   key(name) {
     if (name === "e" || name === "Enter") return () => this.pointOut();
+    if (name === "d" && this.draft) return () => this.draft.act();
+    if (name === "u" && this.draft?.canUndo) return () => this.undo();
     return name === "p" ? () => this.turn(this.face === "preview" ? "write" : "preview") : null;
+  }
+
+  undo() {
+    this.draft?.undo();
+  }
+
+  /** Another text takes the place of the one in the editor. */
+  become(text, words) {
+    this.text.value = text;
+    this.paint();
+    this.say(words);
+    this.changed();
   }
 
   describe(answer) {
