@@ -142,6 +142,34 @@ def drag(page: Page, chip: Any, target: Any) -> None:
     page.mouse.up()
 
 
+# Answers come late: the one fetched ahead while the labeler has gone on, the next one after it.
+SLOW = """
+const real = window.fetch;
+let asked = 0;
+window.fetch = async (address, options) => {
+    const answer = await real(address, options);
+    if (String(address).endsWith("/next/")) {
+        const wait = String(options?.body).includes("prefetch") ? 700 : asked++ ? 1400 : 0;
+        await new Promise((go) => setTimeout(go, wait));
+    }
+    return answer;
+};
+"""
+
+
+def test_a_task_comes_once_however_late(server: Server, page: Page) -> None:
+    desk = a_desk(server, *[("compare", f"A story about owl {n}.", STORIES[:2]) for n in range(3)])
+    desk.sign_in(page)
+    page.add_init_script(SLOW)
+    desk.open(page, "compare")
+    for n in range(3):
+        expect(page.get_by_text(f"A story about owl {n}.")).to_be_visible()
+        press(page, "1", "Control+Enter")
+    expect(page.get_by_role("heading", name="You are through")).to_be_visible()
+    assert len(desk.labels()) == 3
+    expect(page.locator("#troubles > *")).to_have_count(0)
+
+
 def test_single_keys_wait_while_typing(writing: Desk, page: Page) -> None:
     writing.open(page, "demonstrate")
     page.keyboard.type("s? g u 1 = p")

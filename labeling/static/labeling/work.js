@@ -33,6 +33,8 @@ class Work {
     this.panels = new Panels(this);
     this.again = new Retry(() => this.load({ quietly: true }));
     this.ahead = [];
+    // Leases that were answered or skipped here: what was asked for before may still bring them.
+    this.settled = new Set();
     this.undoable = null;
     this.watch();
     this.outbox.refused.forEach((item) => this.tellRefused(item));
@@ -142,6 +144,8 @@ class Work {
 
   /** Put a task on screen, with `answer` where it is taken back, as a revision where `label` is given. */
   show(task, { answer = null, label = null, notice = null } = {}) {
+    this.ahead = this.ahead.filter((one) => one.task.lease !== task.lease);
+    this.settled.delete(task.lease);
     this.view?.remove();
     this.task = task;
     this.revising = label;
@@ -211,6 +215,7 @@ class Work {
     const seconds = this.effort.stop();
     // A draft that arrived after its label would come back as unfinished work.
     const quiet = this.draft.close();
+    this.settled.add(task.lease);
     const item = this.outbox.add({ task, answer, activeSeconds: seconds, label: revising });
     this.draft.forget();
     this.kept.drop(`active:${task.lease}`);
@@ -251,7 +256,7 @@ class Work {
   /** A task that came while another is on screen waits for its turn. */
   keepAhead(task) {
     const known = [this.task, ...this.ahead.map((one) => one.task)];
-    if (task && !known.some((one) => one.lease === task.lease)) this.ahead.push({ task, how: {} });
+    if (task && !this.settled.has(task.lease) && !known.some((one) => one.lease === task.lease)) this.ahead.push({ task, how: {} });
     this.hold();
   }
 
@@ -345,6 +350,7 @@ class Work {
       }
       // Settled in another tab: going on is all there is to do.
     }
+    this.settled.add(task.lease);
     await this.draft.close();
     this.draft.forget();
     this.kept.drop(`active:${task.lease}`);
