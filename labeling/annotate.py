@@ -16,7 +16,7 @@ from django.db.models import Subquery
 from django.utils import timezone
 
 from guidelines.models import GuidelineVersion
-from labeling import answers, live, queue, replies, reviews, turns
+from labeling import answers, conversations, live, queue, replies, reviews, turns
 from labeling.models import (
     Annotation,
     Completion,
@@ -96,6 +96,7 @@ def submit(
         Lease.DoesNotExist: as `queue.own`.
         answers.AnswerError: the answer is not whole.
         Conflict: the id was used for another answer, or the task already has this labeler's label.
+        conversations.TakenBack: the conversation ended while its next turn was written.
     """
     body_hash = _hash([str(lease_id), answers.check_storable(answer)])
     now = timezone.now()
@@ -110,9 +111,8 @@ def submit(
             task = lease.task
             hashes = _text_hashes(task)
             judged = reviews.to_judge(task)
-            answer = _checked(
-                answer, by=lease, hashes=hashes, version_id=lease.version_read, labels=judged
-            )
+            answer = _checked(answer, by=lease, hashes=hashes, version_id=lease.version_read, labels=judged)
+            conversations.hold_task(task)
             counted = queue.holds_slot(lease=lease) or queue.take_slot(task=task)
             _close(lease=lease, now=now, active_seconds=active_seconds)
             annotation = Annotation.objects.create(
@@ -138,6 +138,7 @@ def submit(
             )
             Draft.objects.filter(task=task, labeler=labeler).delete()
             more = reviews.submitted(annotation, judged)
+            conversations.grow(annotation)
             live.announce(project=task.project, event="label", task=task.pk, kind=task.kind, **more)
     except IntegrityError as error:
         if repeat := _repeat(submission_id, labeler, body_hash):
@@ -146,13 +147,24 @@ def submit(
     return annotation
 
 
-def revise(*, annotation_id: int, labeler: Labeler, submission_id: UUID, answer: Any) -> Annotation:
+def revise(
+    *,
+    annotation_id: int,
+    labeler: Labeler,
+    submission_id: UUID,
+    answer: Any,
+    active_seconds: float | None = None,
+) -> Annotation:
     """Append a new version of one's own label; the old one stays and is no longer valid.
+
+    Args:
+        active_seconds: time with activity on this revision alone, in seconds.
 
     Raises:
         Annotation.DoesNotExist: no such label of this labeler.
         answers.AnswerError: the answer is not whole.
         Conflict: the label was revised or invalidated already, or the id was used for another answer.
+        conversations.TakenBack: as `submit`.
     """
     body_hash = _hash([annotation_id, answers.check_storable(answer)])
     try:
@@ -178,9 +190,10 @@ def revise(*, annotation_id: int, labeler: Labeler, submission_id: UUID, answer:
             for name, value in _assistance(by=old, answer=new.answer).items():
                 setattr(new, name, value)
             new.submission_id, new.body_hash, new.supersedes = submission_id, body_hash, old
-            new.submitted_at = timezone.now()
+            new.submitted_at, new.active_seconds = timezone.now(), active_seconds or 0
             new.save(force_insert=True)
             more = reviews.revised(old, new, judged)
+            conversations.rewrite(old, new)
             live.announce(project=old.task.project, event="label", task=old.task_id, kind=old.kind, **more)
     except IntegrityError as error:
         if repeat := _repeat(submission_id, labeler, body_hash):
@@ -205,9 +218,11 @@ def invalidate(*, annotation: Annotation, actor: Any, reason: str) -> Invalidati
             raise Conflict("This label was revised or invalidated already. Open the newest one.")
         reviews.check_open(annotation, to_revise=False)
         invalidation = Invalidation.objects.create(annotation=annotation, actor=actor, reason=reason)
+        conversations.hold_task(annotation.task)
         if not annotation.surplus:
             queue.give_back_slot(task=annotation.task)
         more = reviews.invalidated(annotation)
+        conversations.take_back(annotation)
         live.announce(project=annotation.task.project, event="invalidated", task=annotation.task_id, **more)
     return invalidation
 
@@ -279,6 +294,7 @@ def _checked(
             talk=_talk(by) if task.kind == Task.Kind.CONVERSE else ((), {}),
             labels=labels,
             text=text,
+            form=task.brief.get("form", ""),
         ),
     )
 

@@ -44,7 +44,7 @@ GROUPS = (
     Group(
         _("Every kind of task"),
         {
-            "Enter": _("review before it is sent; into the text of a demonstration"),
+            "Enter": _("review before it is sent; into the text of a demonstration or talk"),
             "u": _("undo the last step; just after a submit, the submit"),
             "g": _("guideline"),
             "s": _("skip the task"),
@@ -57,21 +57,33 @@ GROUPS = (
     Group(
         _("Rank, compare, rate and mark"),
         {
-            "ArrowUp": _("rank: move the picked answer up · rate: criterion before · mark: a line up"),
-            "ArrowDown": _("rank: move it down · rate: next criterion · mark: a line down"),
-            "ArrowLeft": _("compare: a step towards answer 1 · rate: answer before · mark: word before"),
-            "ArrowRight": _("compare: a step towards answer 2 · rate: next answer · mark: next word"),
-            "=": _("rank: tie with the one above, or leave the tie · compare: a tie"),
-            "0": _("compare: a tie · rate: 0, or 10 on a scale to ten"),
-            "x": _("rank: all answers are bad · compare: both are"),
+            "ArrowUp": _(
+                "rank: picked answer up · rate: criterion before · mark: a line up · review: label before"
+            ),
+            "ArrowDown": _(
+                "rank: picked answer down · rate: next criterion · mark: a line down · review: next label"
+            ),
+            "ArrowLeft": _(
+                "compare, talk: a step towards answer 1 · rate: answer before · mark: word before"
+            ),
+            "ArrowRight": _("compare, talk: a step towards answer 2 · rate: next answer · mark: next word"),
+            "=": _("rank: tie with the one above, or leave the tie · compare, talk: a tie"),
+            "0": _("compare, talk: a tie · rate: 0, or 10 on a scale to ten"),
+            "x": _("rank: all answers are bad · compare, talk: both are · review: send the label back"),
             " ": _("rate: set or clear a flag"),
+        },
+    ),
+    Group(
+        _("Review"),
+        {
+            "a": _("accept the label, and on to the next that is not decided"),
         },
     ),
     Group(
         _("Answers, scales and criteria by number"),
         {
-            "1": _("rank: pick answer 1 · compare: prefer it · rate: 1 · mark: for criterion 1"),
-            "2": _("rank: pick answer 2 · compare: prefer it · rate: 2 · mark: for criterion 2"),
+            "1": _("rank: pick answer 1 · compare, talk: prefer it · rate: 1 · mark: for criterion 1"),
+            "2": _("rank: pick answer 2 · compare, talk: prefer it · rate: 2 · mark: for criterion 2"),
         }
         | {
             str(n): format_lazy(_("rank: pick answer {n} · rate: {n} · mark: for criterion {n}"), n=n)
@@ -83,7 +95,7 @@ GROUPS = (
         {
             "[": _("the mark before"),
             "]": _("the next mark"),
-            "c": _("comment on the mark; Escape leaves it"),
+            "c": _("comment on the mark · review: into the reason; Escape leaves it"),
             "Delete": _("take the mark away"),
         },
     ),
@@ -92,6 +104,7 @@ GROUPS = (
         {
             "e": _("into the text; Escape leaves it"),
             "p": _("preview, and back"),
+            "d": _("demonstrate: a draft by the model, where the project offers it"),
             "r": _("edit: back to the model's text"),
         },
     ),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -19,8 +20,11 @@ from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from channels.layers import InMemoryChannelLayer, get_channel_layer
+from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.models import Q
 from django.urls import path
+from django.utils import timezone
 
 from labeling.models import Event, Project
 
@@ -33,6 +37,7 @@ LOCKS = 0x7475
 NOTICE_LIMIT = 7999
 CATCH_UP = 500
 FOREVER = 10**9
+KEEP = timedelta(days=7)
 
 # Numbers must become visible in their order, or "since N" would miss one that commits late: a row gets its
 # number only once its transaction's turn has come, and the turn ends with the transaction.
@@ -41,6 +46,13 @@ with turn as materialized (select pg_advisory_xact_lock(%s, %s))
 insert into labeling_event (project_id, kind, reference, created_at)
 select %s, %s, %s::jsonb, statement_timestamp() from turn
 returning id
+"""
+
+
+# The newest stays, so that a project's numbers never begin anew.
+_PRUNE = """
+delete from labeling_event old where created_at < %s
+  and exists (select from labeling_event newer where newer.project_id = old.project_id and newer.id > old.id)
 """
 
 
@@ -150,14 +162,38 @@ async def _connect() -> psycopg.AsyncConnection:
     return await psycopg.AsyncConnection.connect(**parameters, autocommit=True)
 
 
+_listeners: dict[int, tuple[int, asyncio.Task[set[int]]]] = {}
+
+
+async def may_hear(project: int, number: int, user: int) -> bool:
+    """Whether ``user`` is still allowed the project's event ``number``: one query an event for all browsers."""
+    known, reading = _listeners.get(project, (0, None))
+    if reading is None or known < number:
+        reading = asyncio.ensure_future(database_sync_to_async(_may_see)(project))
+        _listeners[project] = (number, reading)
+    return user in await reading
+
+
+def _may_see(project: int) -> set[int]:
+    visible = Q(memberships__project=project) | Q(is_superuser=True)
+    return set(User.objects.filter(visible, is_active=True).values_list("pk", flat=True))
+
+
+def prune(*, keep: timedelta = KEEP) -> int:
+    """Drop events older than ``keep`` but for the newest of each project; return how many."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PRUNE, [timezone.now() - keep])
+        return cursor.rowcount
+
+
 class LiveConsumer(AsyncJsonWebsocketConsumer):
     """`/ws/projects/<slug>/`: the events of one project, for those who may see it.
 
     To the browser: `{"event", "n", …reference}`; first of all `{"event": "ready", "n"}` with the newest
     number. From the browser: `{"since": N}`, answered with every event after N in order, or with
-    `{"event": "reload", "n"}` where more than 500 were missed. Numbers only grow; an event may come twice,
-    live and caught up, so skip a number already seen. Closed with 4404 where the user may not see the
-    project.
+    `{"event": "reload", "n"}` where more than 500 were missed, or some are pruned. Numbers only grow; an event
+    may come twice, live and caught up, so skip a number already seen. Closed with 4404 where the user may not
+    see the project, and at the next event once they no longer may.
     """
 
     group = ""
@@ -199,6 +235,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         await self._catch_up(since)
 
     async def live_event(self, message: dict[str, Any]) -> None:
+        if not await may_hear(self.project.pk, message["n"], self.scope["user"].pk):
+            await self.close(code=4404)
+            return
         self.last = max(self.last, message["n"])
         await self.send_json({key: value for key, value in message.items() if key != "type"})
 
@@ -207,7 +246,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     async def _catch_up(self, since: int) -> None:
         events = await database_sync_to_async(self._since)(since)
-        if len(events) > CATCH_UP:
+        if events is None or len(events) > CATCH_UP:
             events = [{"event": "reload", "n": await database_sync_to_async(self._newest)()}]
         for event in events:
             self.last = max(self.last, event["n"])
@@ -226,8 +265,14 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             or 0
         )
 
-    def _since(self, since: int) -> list[dict[str, Any]]:
-        rows = Event.objects.filter(project=self.project, id__gt=since).order_by("id")[: CATCH_UP + 1]
+    def _since(self, since: int) -> list[dict[str, Any]] | None:
+        """The events after ``since``, one more than `CATCH_UP` at most; None where some of them are pruned."""
+        events = Event.objects.filter(project=self.project)
+        # The oldest go first, so that one at or before it vouches for all that follow.
+        is_old = self.project.created_at < timezone.now() - KEEP
+        if is_old and not events.filter(id__lte=since).exists():
+            return None
+        rows = events.filter(id__gt=since).order_by("id")[: CATCH_UP + 1]
         return [{**row.reference, "event": row.kind, "n": row.pk} for row in rows]
 
 

@@ -9,8 +9,10 @@ one of their leases: where an expired lease was followed by a newer one on the s
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -19,8 +21,11 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from labeling import live
 from labeling.models import Draft, Labeler, Lease, Project, Task
 
+WARNING = timedelta(seconds=60)  # before a lease runs out
+MOST_TOLD = 100  # leases in one notice, which has to stay below a notice's size
 MOST_OPEN = 2  # of a kind: the task on screen and the one fetched ahead
 
 # Whether a labeler may be handed a waiting task: nothing they settled or hold, nothing sensitive where they
@@ -60,16 +65,20 @@ returning id, guideline_version_id,
 # A lease or a task that is busy is left to the next sweep, so that a sweep waits for nobody.
 _SWEEP = """
 with overdue as (
-    select lease.id, lease.task_id
+    select lease.id, lease.task_id, task.project_id
     from labeling_lease lease join labeling_task task on task.id = lease.task_id
     where lease.state = 'open' and lease.expires_at < %(now)s
     order by lease.expires_at limit 1000 for no key update of lease, task skip locked
 ), closed as (
     update labeling_lease set state = 'expired', closed_at = %(now)s from overdue
-    where labeling_lease.id = overdue.id returning labeling_lease.task_id
-), freed as (select task_id, count(*) as n from closed group by task_id)
-update labeling_task set taken = taken - freed.n from freed where labeling_task.id = freed.task_id
-returning freed.n
+    where labeling_lease.id = overdue.id
+    returning labeling_lease.id, labeling_lease.task_id, overdue.project_id
+), freed as (
+    update labeling_task set taken = taken - given.n
+    from (select task_id, count(*) as n from closed group by task_id) given
+    where labeling_task.id = given.task_id
+)
+select project_id, id from closed
 """
 
 
@@ -93,7 +102,7 @@ def lease_next(
     expires_at = now + timedelta(seconds=project.lease_seconds)
     with transaction.atomic():
         # Two tabs of one person must not take the same task: they queue up here.
-        avoids_sensitive = _lock(labeler)
+        avoids_sensitive = lock(labeler)
         # Locked, or a sweep or a submit could close the lease that is being handed out again.
         mine = list(
             Lease.objects.select_for_update(of=("self",), no_key=True)
@@ -124,6 +133,31 @@ def lease_next(
         )
 
 
+def lease_task(*, task: Task, labeler: Labeler) -> Lease | None:
+    """Lease this very task, or renew the labeler's lease; None where it is full or they are done with it.
+
+    Call inside a transaction that locked the labeler. Only for what follows from their own work: the queue
+    hands out all else.
+    """
+    now = timezone.now()
+    expires_at = now + timedelta(seconds=task.project.lease_seconds)
+    theirs = Lease.objects.filter(task=task, labeler=labeler)
+    if lease := theirs.filter(state=Lease.State.OPEN).select_for_update(no_key=True).first():
+        lease.expires_at = expires_at
+        lease.save(update_fields=["expires_at"])
+        return lease
+    settled = theirs.filter(state__in=[Lease.State.SUBMITTED, Lease.State.SKIPPED]).exists()
+    if settled or not take_slot(task=task):
+        return None
+    return Lease.objects.create(
+        task=task,
+        labeler=labeler,
+        guideline_version_id=task.guideline_version_id,
+        opened_at=now,
+        expires_at=expires_at,
+    )
+
+
 def own(*, lease_id: UUID, labeler: Labeler) -> Lease:
     """Return the labeler's lease, locked, with its task, project and prompt. Call inside a transaction.
 
@@ -132,7 +166,7 @@ def own(*, lease_id: UUID, labeler: Labeler) -> Lease:
     """
     return (
         Lease.objects.select_for_update(of=("self",), no_key=True)
-        .select_related("task__project", "task__prompt")
+        .select_related("task__project", "task__prompt", "task__reviewed")
         .filter(task__project__in=Project.objects.visible_to(labeler.user or AnonymousUser()))
         .get(pk=lease_id, labeler=labeler)
     )
@@ -199,10 +233,38 @@ def skip(*, lease_id: UUID, labeler: Labeler, reason: str = "") -> Lease:
 
 
 def sweep() -> int:
-    """Take back every lease that ran out; return how many. Drafts stay."""
-    with connection.cursor() as cursor:
+    """Take back leases that ran out, a batch of them, and tell their pages; return how many. Drafts stay."""
+    with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_SWEEP, {"now": timezone.now()})
-        return sum(n for (n,) in cursor.fetchall())
+        over = cursor.fetchall()
+        _announce(over, state="over")
+    return len(over)
+
+
+def warn(*, now: datetime, every: timedelta) -> int:
+    """Tell the pages of leases that run out in `WARNING`; return how many.
+
+    Call it each ``every`` with times that far apart, and every lease is told of once.
+    """
+    until = now + WARNING
+    ending = Lease.objects.filter(
+        state=Lease.State.OPEN, expires_at__gt=until - every, expires_at__lte=until
+    ).values_list("task__project", "pk")
+    with transaction.atomic():
+        _announce(told := list(ending), state="ending")
+    return len(told)
+
+
+def _announce(leases: Iterable[tuple[int, UUID]], *, state: str) -> None:
+    """Tell of leases ``(project, id)``, project by project in one order, as everybody locks them."""
+    ordered = sorted(leases)
+    projects = Project.objects.in_bulk({project for project, _ in ordered})
+    for project, some in groupby(ordered, key=itemgetter(0)):
+        ids = [str(lease) for _, lease in some]
+        for at in range(0, len(ids), MOST_TOLD):
+            live.announce(
+                project=projects[project], event="lease", state=state, leases=ids[at : at + MOST_TOLD]
+            )
 
 
 def is_settled(*, lease: Lease) -> bool:
@@ -235,7 +297,7 @@ def give_back_slot(*, task: Task) -> None:
     Task.objects.filter(pk=task.pk).update(taken=F("taken") - 1)
 
 
-def _lock(labeler: Labeler) -> bool:
+def lock(labeler: Labeler) -> bool:
     """Make the labeler's other requests wait; whether they avoid sensitive tasks."""
     with connection.cursor() as cursor:
         cursor.execute(

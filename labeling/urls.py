@@ -16,6 +16,8 @@ urlpatterns = [
     path("projects/<slug:slug>/preview/", views.preview, name="preview"),
     path("projects/<slug:slug>/guideline/<int:number>/", views.drawer, name="drawer"),
     path("api/", include("labeling.api.urls")),
+    path("projects/<slug:slug>/ledger/", views.project_ledger, name="ledger"),
+    path("account/hours/", views.hours, name="hours"),
     path("account/keys/", views.key_list, name="keys"),
     path("account/reading/", views.reading, name="reading"),
     path("account/tokens/", views.token_list, name="tokens"),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.dateparse import parse_date
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from guidelines.models import GuidelineVersion
 from guidelines.render import answer_html, body_html
-from labeling import answers, keys, pictures, sensitive_content, tokens
+from labeling import answers, keys, ledger, pictures, sensitive_content, tokens
 from labeling.access import SignedInRequest, kinds_for, membership_of, project_context
 from labeling.desk import MOST_COUNTED, desk, waiting
-from labeling.models import ApiToken, Task
+from labeling.models import ApiToken, Labeler, Membership, Task
 from labeling.projects import labeler_for
 
 LONGEST_TOKEN_NAME = 80
@@ -22,9 +26,11 @@ LONGEST_TOKEN_NAME = 80
 @login_required
 @require_GET
 def home(request: SignedInRequest) -> HttpResponse:
-    return render(
-        request, "labeling/home.html", {"desk": desk(user=request.user, labeler=labeler_for(request.user))}
-    )
+    context = {
+        "desk": desk(user=request.user, labeler=labeler_for(request.user)),
+        "left_out": sensitive_content.left_out(request.user),
+    }
+    return render(request, "labeling/home.html", context)
 
 
 @login_required
@@ -37,11 +43,13 @@ def work(request: SignedInRequest, slug: str, kind: str = "") -> HttpResponse:
     membership = membership_of(user=request.user, slug=slug)
     if kind:
         kinds_for(membership, [kind])
+    labeler = labeler_for(request.user)
     context = {
         **project_context(membership),
         "kind": kind,
         "keys": keys.settings_of(request.user),
-        "labeler": labeler_for(request.user).pk,
+        "labeler": labeler.pk,
+        "avoids_sensitive": labeler.avoids_sensitive,
     }
     return render(request, "labeling/work.html", context)
 
@@ -86,6 +94,52 @@ def picture(request: SignedInRequest, slug: str, sha256: str) -> HttpResponse:
     found = pictures.stored(project=project, sha256=sha256)
     headers = {"X-Content-Type-Options": "nosniff", "Content-Disposition": "inline"}
     return HttpResponse(bytes(found.content), content_type=found.media_type, headers=headers)
+
+
+@login_required
+@require_GET
+def hours(request: SignedInRequest) -> HttpResponse:
+    """My own time and labels by day, in every project of mine, with the corrections and why."""
+    labeler = labeler_for(request.user)
+    memberships = Membership.objects.filter(user=request.user).select_related("project")
+    context: dict[str, object] = {}
+    try:
+        found = [
+            ledger.ledger(project=one.project, labeler=labeler, **_days(request))
+            for one in memberships.order_by("project__name")
+        ]
+        context |= {"ledgers": found, "shown": found[0] if found else None}
+    except ledger.LedgerError as error:
+        context["error"] = error
+    return render(request, "labeling/hours.html", context, status=422 if "error" in context else 200)
+
+
+@login_required
+@require_GET
+def project_ledger(request: SignedInRequest, slug: str) -> HttpResponse:
+    """Everybody's time by day, for those who run the project; `ledger.js` corrects it over the API."""
+    membership = membership_of(user=request.user, slug=slug)
+    if not membership.manages:
+        raise PermissionDenied("Only an owner or admin of the project sees the time of others.")
+    context = project_context(membership)
+    try:
+        context["shown"] = ledger.ledger(project=membership.project, **_days(request))
+    except ledger.LedgerError as error:
+        context["error"] = error
+    people = Labeler.objects.filter(user__memberships__project=membership.project)
+    context["people"] = people.filter(kind=Labeler.Kind.HUMAN).order_by("name")
+    return render(request, "labeling/ledger.html", context, status=422 if "error" in context else 200)
+
+
+def _days(request: HttpRequest) -> dict[str, date | None]:
+    """The days of the address; what is no day is as if it were not there."""
+    days: dict[str, date | None] = {}
+    for name, key in (("since", "from"), ("until", "to")):
+        try:
+            days[name] = parse_date(request.GET.get(key, ""))
+        except ValueError:
+            days[name] = None
+    return days
 
 
 @login_required

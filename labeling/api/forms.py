@@ -126,10 +126,27 @@ class ReadingForm(Form):
 class ReviseForm(Form):
     submission_id = serializers.UUIDField()
     answer = AnswerField()
+    active_seconds = ActiveSecondsField()
 
 
 class InvalidateForm(Form):
     reason = serializers.CharField(max_length=500)
+
+
+class LedgerQueryForm(serializers.Serializer[Any]):
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {
+            "from": serializers.DateField(required=False, help_text="the month's first day unless given"),
+            "to": serializers.DateField(required=False, help_text="the last day, included; today unless given"),
+            "format": serializers.ChoiceField(choices=["json", "csv"], default="json"),
+        }
+
+
+class TimeCorrectionForm(Form):
+    labeler = serializers.UUIDField()
+    day = serializers.DateField()
+    seconds = serializers.IntegerField(help_text="to add; below 0 to take off")
+    reason = serializers.CharField(max_length=500, help_text="the labeler reads it")
 
 
 class WhoseForm(serializers.Serializer[Any]):
@@ -172,7 +189,7 @@ class CompletionsQueryForm(ImportQueryForm):
 
 
 class TasksForm(Form):
-    kind = serializers.CharField(help_text="rank, compare, rate, edit, mark, review or converse")
+    kind = serializers.CharField(help_text="rank, compare, rate, edit, mark, review, converse or prompt")
     prompts = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
         required=False,
@@ -189,17 +206,32 @@ class TasksForm(Form):
     )
 
     text = serializers.CharField(
-        required=False, trim_whitespace=False, help_text="talks only: what to talk about"
+        required=False, trim_whitespace=False, help_text="talks and prompts: what to talk or write about"
     )
     setting = serializers.CharField(
         required=False,
         trim_whitespace=False,
         help_text="talks only: a system text that the model reads first",
     )
-    count = serializers.IntegerField(required=False, help_text="talks only: how many; 1 unless given")
+    count = serializers.IntegerField(required=False, help_text="talks and prompts: how many; 1 unless given")
+    form = serializers.CharField(
+        required=False,
+        help_text="prompts only: plain (unless given), few_shot, use_case, or follow_up, which asks for the "
+        "next turns that conversations have room for",
+    )
+    use_case = serializers.CharField(
+        required=False, trim_whitespace=False, help_text="prompts only: what they are for"
+    )
+    demonstrate = serializers.BooleanField(
+        required=False, help_text="prompts only: ask for an answer to each at once; true unless given"
+    )
 
     def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
-        own = {Task.Kind.REVIEW: {"of", "share"}, Task.Kind.CONVERSE: {"text", "setting", "count"}}
+        own = {
+            Task.Kind.REVIEW: {"of", "share"},
+            Task.Kind.CONVERSE: {"text", "setting", "count"},
+            Task.Kind.PROMPT: {"form", "use_case", "text", "count", "demonstrate"},
+        }
         for name in set(self.fields) - {"kind"} - own.get(asked["kind"], {"prompts"}):
             if name in asked:
                 raise serializers.ValidationError({name: f"Not for {asked['kind']} tasks. Leave it out."})
@@ -341,6 +373,10 @@ class TaskForm(Rest):
     pictures = serializers.ListField(child=serializers.CharField(), help_text="where the prompt's are served")
     brief = serializers.DictField(help_text='what to write or talk about: {"form"?, "text"?}')
     sensitive = serializers.BooleanField(help_text="to be blurred until asked for")
+    offers = serializers.ListField(
+        child=serializers.ChoiceField(choices=["continue", "branch"]),
+        help_text="what its author may ask for once the turn is written",
+    )
     criteria = CriterionForm(many=True, help_text="of the guideline version, for a rating")
     partial = serializers.BooleanField(  # type: ignore[assignment]
         help_text="whether a ranking may leave candidates out"
@@ -448,6 +484,41 @@ class AnnotationPageForm(PageForm):
     results = AnnotationForm(many=True)
 
 
+class LedgerRowForm(Rest):
+    # "labels" and the like are counts of the day with that kind of task.
+    labeler = serializers.UUIDField()
+    name = serializers.CharField()
+    day = serializers.DateField(allow_null=True, help_text="null in totals")
+    kind = serializers.CharField(help_text="empty for corrections of the day, and in totals")
+    labels = serializers.IntegerField()
+    skips = serializers.IntegerField()
+    active_seconds = serializers.IntegerField()
+    corrected_seconds = serializers.IntegerField()
+    total_seconds = serializers.IntegerField()
+    reasons = serializers.ListField(child=serializers.CharField(), help_text="of the corrections")
+
+
+class LedgerForm(Rest):
+    # "from" is a word of Python's.
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {
+            "from": serializers.DateField(),
+            "to": serializers.DateField(),
+            "rows": LedgerRowForm(many=True),
+            "totals": LedgerRowForm(many=True, help_text="one a person"),
+            "total": LedgerRowForm(),
+        }
+
+
+class TimeCorrectedForm(Rest):
+    id = serializers.IntegerField()
+    labeler = serializers.UUIDField()
+    day = serializers.DateField()
+    seconds = serializers.IntegerField()
+    reason = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
 class CheckpointRefForm(Rest):
     id = serializers.IntegerField()
     name = serializers.CharField()
@@ -463,14 +534,35 @@ class ProjectListForm(Rest):
     results = ProjectRefForm(many=True)
 
 
-class ProjectForm(ProjectRefForm):
+class SettingsForm(Form):
+    # The verb says what is out of bounds.
+    overlap = serializers.IntegerField(required=False, help_text="labels wanted for each new task")
+    partial_rankings = serializers.BooleanField(
+        required=False, help_text="a ranking may leave answers out; they give no pairs"
+    )
+    tree_turns = serializers.IntegerField(
+        required=False, help_text="turns that conversations grow to; 2 is a prompt and its answer"
+    )
+    tree_branches = serializers.IntegerField(required=False, help_text="next turns wanted after each turn")
+    tree_size = serializers.IntegerField(
+        required=False, help_text="turns that people write to one conversation, all branches together"
+    )
+    model_drafts = serializers.BooleanField(
+        required=False, help_text="a demonstration may begin with a draft by the current checkpoint"
+    )
+    review_share = serializers.FloatField(
+        required=False, help_text="share of finished tasks that a reviewer looks at, from 0 to 1"
+    )
+    lease_seconds = serializers.IntegerField(required=False)
+    paused = serializers.BooleanField(required=False, help_text="hand out no tasks")
+
+
+class ProjectForm(SettingsForm, ProjectRefForm):
     task_count = serializers.IntegerField()
     open_task_count = serializers.IntegerField(help_text="tasks that still want a labeler")
     annotation_count = serializers.IntegerField(help_text="labels that stand: not revised, not invalidated")
     guideline_version = VersionForm(allow_null=True)
     current_checkpoint = CheckpointRefForm(allow_null=True)
-    overlap = serializers.IntegerField()
-    paused = serializers.BooleanField()
     stuck_appeals = serializers.IntegerField(
         help_text="appeals that nobody may decide: let somebody review who had no hand in the task"
     )

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.api import account, datasets, guidelines, projects, reviews, talk, work
+from labeling.api import account, datasets, guidelines, ledger, projects, reviews, talk, work
 
 urlpatterns = [
     path("projects/", projects.Projects.as_view()),
@@ -26,8 +26,12 @@ urlpatterns = [
     path("leases/<uuid:lease_id>/submit/", work.LeaseSubmit.as_view()),
     path("annotations/<int:annotation_id>/", reviews.OneAnnotation.as_view()),
     path("annotations/<int:annotation_id>/appeal/", reviews.AnnotationAppeal.as_view()),
+    path("projects/<slug:slug>/ledger/", ledger.ProjectLedger.as_view()),
+    path("projects/<slug:slug>/time-corrections/", ledger.TimeCorrections.as_view()),
     path("sent-back/", reviews.SentBack.as_view()),
     path("annotations/<int:annotation_id>/revise/", work.AnnotationRevise.as_view()),
+    path("annotations/<int:annotation_id>/continue/", work.AnnotationContinue.as_view()),
+    path("annotations/<int:annotation_id>/branch/", work.AnnotationBranch.as_view()),
     path("annotations/<int:annotation_id>/invalidate/", work.AnnotationInvalidate.as_view()),
     path("account/keys/", account.Keys.as_view()),
     path("account/reading/", account.Reading.as_view()),

@@ -7,8 +7,9 @@ from datetime import timedelta
 from django import template
 from django.utils.translation import gettext as _
 
-from labeling.desk import WORDS
+from labeling.desk import OUTCOMES, WORDS
 from labeling.models import Task
+from labeling.reviews import State
 
 register = template.Library()
 
@@ -18,6 +19,19 @@ def hours(duration: timedelta) -> str:
     """A duration as hours and minutes: ``1 h 05 min``, or ``12 min``."""
     h, minutes = divmod(round(duration.total_seconds() / 60), 60)
     return _("%(h)s h %(m)s min") % {"h": h, "m": f"{minutes:02}"} if h else _("%(m)s min") % {"m": minutes}
+
+
+@register.filter
+def change(duration: timedelta, plus: str = "+") -> str:
+    """A duration that may be below 0, with its sign: ``+ 12 min``, ``− 1 h 05 min``."""
+    sign = "−" if duration < timedelta() else plus
+    return f"{sign} {hours(abs(duration))}".strip()
+
+
+@register.filter
+def outcome(state: str) -> str:
+    """What became of a label that was sent back."""
+    return str(OUTCOMES[State(state)])
 
 
 @register.filter

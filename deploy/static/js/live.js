@@ -1,5 +1,6 @@
 /**
- * The project's live events. A page with `<body data-project="slug">` is connected by loading this module.
+ * The project's live events. A page with `<body data-project="slug">` is connected by loading this module, and
+ * one with `<main data-live="slug slug …">` to each of several projects.
  *
  * Every event is dispatched on `document` twice: as `live` and as `live:<event>`, both with the message
  * (`{event, n, …references}`) as `detail`. After a cut the socket comes back by itself, asks for what it
@@ -11,6 +12,8 @@
 import { gettext } from "./words.js";
 
 const SLOWEST = 20_000;
+/** Projects that one page follows; it asks for news of the others now and then. */
+const MOST = 6;
 
 class Live {
   constructor(slug, since) {
@@ -76,10 +79,14 @@ function show(state) {
 }
 
 const { project, liveSince } = document.body.dataset;
-if (project) {
+const several = document.querySelector("main[data-live]")?.dataset.live.split(" ").filter(Boolean) ?? [];
+if (project || several.length) {
   document.addEventListener("live:state", ({ detail }) => show(detail.state));
   // By then every module of the page listens: what was missed since the rendering must not come before.
-  const start = () => new Live(project, liveSince ? Number(liveSince) : null);
+  const start = () => {
+    if (project) new Live(project, liveSince ? Number(liveSince) : null);
+    else for (const slug of several.slice(0, MOST)) new Live(slug, null);
+  };
   if (document.readyState === "complete") start();
   else document.addEventListener("DOMContentLoaded", start, { once: true });
 }

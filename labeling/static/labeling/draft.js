@@ -14,11 +14,11 @@ const LONGEST = 3000;
 
 export class Draft extends EventTarget {
   /** @param {{onServer: boolean}} options with `onServer: false` the text stays in this browser alone */
-  constructor({ task, kept, onServer = true }) {
+  constructor({ task, kept, onServer = true, name = `draft:${task.id}` }) {
     super();
     this.task = task;
     this.kept = kept;
-    this.name = `draft:${task.id}`;
+    this.name = name;
     this.onServer = onServer;
     this.answer = task.draft?.answer ?? null;
     this.version = task.draft?.version ?? 0;

@@ -7,6 +7,9 @@ for (const sign of SIGNS) {
   addEventListener(sign, () => (lastSign = Date.now()), { passive: true, capture: true });
 }
 
+/** Milliseconds since the last sign of anybody here. */
+export const idleFor = () => Date.now() - lastSign;
+
 export class Effort {
   constructor(seconds = 0) {
     this.seconds = seconds;
@@ -19,7 +22,7 @@ export class Effort {
     // A laptop that slept wakes with one long tick; that was no work.
     const step = Math.min(now - this.at, 2000);
     this.at = now;
-    if (!document.hidden && now - lastSign < IDLE) this.seconds += step / 1000;
+    if (!document.hidden && idleFor() < IDLE) this.seconds += step / 1000;
     this.ontick?.(this.seconds);
   }
 

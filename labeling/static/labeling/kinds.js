@@ -10,7 +10,10 @@ const KINDS = {
   compare: { element: "compare-board", module: "compare.js", styles: ["compare.css"] },
   rate: { element: "rate-sheet", module: "rate.js", styles: ["rank.css", "rate.css"] },
   edit: { element: "edit-sheet", module: "edit.js", styles: ["edit.css"] },
-  demonstrate: { element: "demonstration-editor", module: "write.js", styles: [] },
+  converse: { element: "talk-board", module: "talk.js", styles: ["compare.css", "talk.css"] },
+  mark: { element: "mark-sheet", module: "mark.js", styles: ["mark.css"] },
+  demonstrate: { element: "demonstration-editor", module: "write.js", styles: ["model_draft.css"] },
+  review: { element: "review-board", module: "review.js", styles: ["edit.css", "review.css"] },
 };
 
 export const NAMES = Object.keys(KINDS);

@@ -36,7 +36,7 @@ export class Outbox extends EventTarget {
       task,
       answer,
       path: label ? `/api/annotations/${label}/revise/` : `/api/leases/${task.lease}/submit/`,
-      active: label ? undefined : Math.round(activeSeconds),
+      active: Math.round(activeSeconds),
       label,
     };
     this.items.push(item);

@@ -143,13 +143,15 @@ export class Panels {
 
   askSkip() {
     byId("skip-reason").value = "";
+    for (const chip of document.querySelectorAll("[name=skip-why]")) chip.checked = false;
     this.open("skip");
     document.querySelector("#skip [data-do=skip-now]").focus();
   }
 
   get skipReason() {
     byId("skip").close();
-    return byId("skip-reason").value.trim();
+    const chosen = [...document.querySelectorAll("[name=skip-why]:checked")].map(({ value }) => value);
+    return [chosen.join(", "), byId("skip-reason").value.trim()].filter(Boolean).join(": ");
   }
 
   /** The guideline at the very version of the task; each version is fetched once. */
@@ -213,6 +215,18 @@ export class Panels {
       this.notice(null);
     };
     draft.addEventListener("state", back);
+  }
+
+  /** Something to look at when it suits, with the way there. */
+  news(text, words) {
+    const there = [...byId("troubles").querySelectorAll(".says p")].some((line) => line.textContent === text);
+    if (there) return;
+    const box = byId("news").content.cloneNode(true).firstElementChild;
+    box.querySelector("p").textContent = text;
+    box.querySelector("a").textContent = words;
+    box.querySelector("button").addEventListener("click", () => box.remove());
+    byId("troubles").append(box);
+    this.say(text);
   }
 
   /** A label that the server will not have: its words stay until the person opens or drops them. */

@@ -4,19 +4,23 @@
  */
 import { api } from "../js/api.js";
 import { duration, fill, gettext } from "../js/words.js";
+import { switchSteps } from "./conversation.js";
+import { Cover } from "./cover.js";
 import { Draft } from "./draft.js";
 import { Effort } from "./effort.js";
 import { Held } from "./held.js";
 import { Kept } from "./kept.js";
+import { LabelNews } from "./label_news.js";
+import { LeaseWatch } from "./lease_watch.js";
 import { Keys } from "./keys.js";
 import { NAMES, elementOf, ready } from "./kinds.js";
 import { Outbox } from "./outbox.js";
+import { OwnLabel } from "./own_label.js";
 import { Panels } from "./panels.js";
 import { switchPlain } from "./reading.js";
 import { Retry } from "./retry.js";
 import { StateLine } from "./state_line.js";
 
-const HEARTBEAT = 60_000;
 const UNDO = 10_000;
 
 class Work {
@@ -29,8 +33,13 @@ class Work {
     this.line = new StateLine(this.outbox, (text) => this.panels.say(text));
     this.held = new Held({ user: document.body.dataset.user, project: this.project, kinds: this.kinds });
     this.held.keepPage().then((held) => this.line.sheltered(held));
-    this.keys = new Keys({ key: (name) => this.key(name), submit: () => this.submit() });
+    this.keys = new Keys({ key: (name, event) => this.key(name, event), submit: () => this.submit() });
     this.panels = new Panels(this);
+    const always = main.dataset.sensitive === "shown";
+    this.cover = new Cover({ always, say: (text) => this.panels.say(text) });
+    this.lease = new LeaseWatch(this);
+    this.own = new OwnLabel(this);
+    this.labels = new LabelNews(this);
     this.again = new Retry(() => this.load({ quietly: true }));
     this.ahead = [];
     // Leases that were answered or skipped here: what was asked for before may still bring them.
@@ -52,8 +61,6 @@ class Work {
       document.addEventListener(`live:${name}`, () => this.newsOfQueue());
     }
     document.addEventListener("live:guideline", ({ detail }) => this.newGuideline(detail));
-    setInterval(() => this.beat(), HEARTBEAT);
-    document.addEventListener("visibilitychange", () => document.hidden || this.beat());
     addEventListener("pagehide", () => this.rememberEffort());
     addEventListener("beforeunload", (event) => {
       if (this.draft?.unsafe || (this.outbox.waiting.length && !this.outbox.safe)) event.preventDefault();
@@ -70,16 +77,22 @@ class Work {
       guideline: () => this.panels.guideline(this.task),
       keys: () => this.panels.open("keys"),
       plain: () => this.panels.say(switchPlain()),
+      steps: () => this.panels.say(switchSteps() ?? gettext("There are no steps here.")),
+      cover: () => this.cover.toggle(),
       leave: () => this.leaveRevision(),
+      appeal: () => this.own.askAppeal(),
+      keep: () => this.lease.beat(),
+      next: () => this.leaveTask(),
       load: () => this.load(),
     };
     actions[name]?.();
   }
 
-  key(name) {
-    const own = { g: "guideline", s: "skip", v: "plain", "?": "keys" }[name];
+  key(name, event) {
+    const own = { g: "guideline", s: "skip", v: "plain", o: "steps", b: "cover", "?": "keys" }[name];
     if (own) return () => this.act(own);
-    const special = this.view?.key(name);
+    if (this.cover.covered) return name === "u" && this.undoable ? () => this.undo() : null;
+    const special = this.view?.key(name, event);
     if (special) return special;
     if (name === "u" && this.undoable) return () => this.undo();
     return name === "Enter" && this.view?.review ? () => this.review() : null;
@@ -92,6 +105,7 @@ class Work {
     if (!quietly) this.panels.stage("loading");
     try {
       await this.outbox.drain();
+      if (!this.view && this.own.asked && (await this.own.open())) return this.again.done();
       const task = await api.post(`/api/projects/${this.project}/next/`, { kinds: this.kinds });
       if (task) await ready(task.kind);
       this.again.done();
@@ -147,14 +161,15 @@ class Work {
     this.ahead = this.ahead.filter((one) => one.task.lease !== task.lease);
     this.settled.delete(task.lease);
     this.view?.remove();
-    this.task = task;
+    this.task = LeaseWatch.received(task);
     this.revising = label;
     const held = this.outbox.refused.find((item) => item.task.id === task.id);
     if (held) this.outbox.remove(held);
     const view = document.createElement(elementOf(task.kind));
     view.task = task;
     this.view = view;
-    this.draft = new Draft({ task, kept: this.kept, onServer: !label });
+    const name = label ? `revision:${label}` : undefined;
+    this.draft = new Draft({ task, kept: this.kept, onServer: !label, name });
     this.draft.addEventListener("state", ({ detail }) => this.drafted(detail));
     const start = answer ?? held?.answer ?? this.draft.answer;
     if (start) view.answer = start;
@@ -162,10 +177,12 @@ class Work {
     view.addEventListener("change", () => this.changed());
     view.addEventListener("say", ({ detail }) => this.panels.say(detail));
     view.addEventListener("ready", () => this.review());
+    view.addEventListener("learned", () => this.hold());
     this.effort = new Effort(this.kept.get(`active:${task.lease}`) ?? 0);
     this.effort.ontick = (seconds) => this.ticked(seconds);
     this.line.fresh(task.draft);
     this.panels.stage("task", view);
+    this.cover.arrived(task, view);
     const lost = held && fill(gettext("The server did not take it: %(why)s"), { why: held.refused });
     this.panels.notice(notice ?? lost ?? null, { revising: Boolean(label) });
     this.panels.arrived(task, Boolean(label));
@@ -194,6 +211,7 @@ class Work {
 
   review() {
     if (!this.view?.review) return;
+    if (this.cover.covered) return this.cover.pointOut();
     if (this.view.lack) this.panels.lacking(this.view);
     else this.panels.review(this.view);
   }
@@ -201,6 +219,7 @@ class Work {
   /** Send what is on screen and go on to the next task at once; the outbox sees to its arrival. */
   submit() {
     if (!this.view) return;
+    if (this.cover.covered) return this.cover.pointOut();
     if (this.view.lack) {
       this.panels.lacking(this.view);
       return;
@@ -228,6 +247,7 @@ class Work {
   }
 
   goOn() {
+    this.own.done();
     this.view.remove();
     this.view = null;
     const next = this.ahead.shift();
@@ -256,7 +276,9 @@ class Work {
   /** A task that came while another is on screen waits for its turn. */
   keepAhead(task) {
     const known = [this.task, ...this.ahead.map((one) => one.task)];
-    if (task && !this.settled.has(task.lease) && !known.some((one) => one.lease === task.lease)) this.ahead.push({ task, how: {} });
+    if (task && !this.settled.has(task.lease) && !known.some((one) => one.lease === task.lease)) {
+      this.ahead.push({ task: LeaseWatch.received(task), how: {} });
+    }
     this.hold();
   }
 
@@ -284,9 +306,10 @@ class Work {
       this.tellRefused(item);
       return;
     }
+    const task = item.label ? item.task : await this.labels.fresh(item.task);
     this.putAside();
     this.outbox.remove(item);
-    this.show(item.task, { answer: item.answer, label: item.label, notice: item.refused });
+    this.show(task, { answer: item.answer, label: item.label, notice: item.refused });
   }
 
   undo() {
@@ -317,6 +340,7 @@ class Work {
 
   /** What is on screen waits its turn; its draft is kept. */
   putAside() {
+    this.own.done();
     if (!this.view) return;
     this.rememberEffort();
     this.effort.stop();
@@ -361,19 +385,13 @@ class Work {
     this.fetchAhead();
   }
 
-  /** Keep the leases of this task and of the one fetched ahead. */
-  async beat() {
-    if (!this.view || this.revising) return;
-    const { task } = this;
-    try {
-      await api.post(`/api/leases/${task.lease}/heartbeat/`, { active_seconds: Math.round(this.effort.seconds) });
-      for (const one of this.ahead) await api.post(`/api/leases/${one.task.lease}/heartbeat/`);
-    } catch (problem) {
-      if (problem.away || problem.signedOut || this.task !== task) return;
-      this.panels.notice(
-        gettext("This task ran out of time and went to somebody else. Send yours all the same: it is kept."),
-      );
-    }
+  /** What ran out of time is left to others; what was written stays as a draft. */
+  leaveTask() {
+    this.rememberEffort();
+    this.draft.save();
+    this.draft.close();
+    this.effort.stop();
+    this.goOn();
   }
 
   /** Everybody hears the same news, so each page waits a moment of its own before it asks. */
