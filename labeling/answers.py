@@ -11,6 +11,8 @@
 - mark, version 1: ``{"marks": [{"start", "end", "criterion": key, "comment"?}, …]}``, see `labeling.marks`
 - converse, version 1: ``{"turns": [{"said", "reply", "chosen", "strength", "both_bad"?}, …]}``, see
   `labeling.turns`; a field ``"unsent"``, what was still being said, is not kept
+- prompt, version 1: ``{"text": str}``, or few-shot ``{"instruction": str, "examples": [{"input", "output"},
+  …], "input": str}``, see `labeling.briefs`
 - review, version 1: ``{"decisions": {"<label id>": {"verdict": "accept" | "send_back", "reason"?: str}}}`` for
   every label that is shown; one that is sent back says why
 
@@ -25,7 +27,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labeling import marks, turns
+from labeling import briefs, marks, turns
 from labeling.faults import AnswerError as AnswerError
 from labeling.models import Task
 from labeling.texts import Message, strings, unstorable
@@ -37,6 +39,7 @@ SCHEMA: dict[str, int] = {
     Task.Kind.RATE: 1,
     Task.Kind.EDIT: 1,
     Task.Kind.CONVERSE: 1,
+    Task.Kind.PROMPT: 1,
     Task.Kind.REVIEW: 1,
     Task.Kind.MARK: 1,
 }
@@ -47,6 +50,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     Task.Kind.RATE: ("ratings", "prompt", "tiers"),
     Task.Kind.EDIT: ("text",),
     Task.Kind.CONVERSE: ("turns", "unsent"),
+    Task.Kind.PROMPT: ("text", *briefs.FEW_SHOT),
     Task.Kind.REVIEW: ("decisions",),
     Task.Kind.MARK: ("marks",),
 }
@@ -75,6 +79,8 @@ class Shown:
     """Ids of those that a review is to judge."""
     text: str = ""
     """The answer whose passages are marked."""
+    form: str = ""
+    """The form that a brief asks a prompt in."""
 
 
 def check_storable(answer: Any) -> dict[str, Any]:
@@ -158,6 +164,10 @@ def _talk(answer: Answer, shown: Shown) -> Answer:
     return {"turns": kept} | {name: answer[name] for name in ("comment",) if name in answer}
 
 
+def _prompt(answer: Answer, shown: Shown) -> Answer:
+    return briefs.check(answer, form=shown.form)
+
+
 def _review(answer: Answer, shown: Shown) -> Answer:
     decisions = answer.get("decisions")
     if not isinstance(decisions, dict):
@@ -184,6 +194,7 @@ _CHECKS: dict[str, Callable[[Answer, Shown], Answer]] = {
     Task.Kind.RATE: _rating,
     Task.Kind.EDIT: _edit,
     Task.Kind.CONVERSE: _talk,
+    Task.Kind.PROMPT: _prompt,
     Task.Kind.REVIEW: _review,
     Task.Kind.MARK: _marking,
 }

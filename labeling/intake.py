@@ -17,7 +17,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from labeling import answers, entries, live, pictures, sensitive_content, trees, work
+from labeling import answers, conversations, entries, live, pictures, sensitive_content, trees, work
 from labeling.entries import Entry
 from labeling.models import Annotation, Completion, Import, Labeler, Project, Prompt, Split, Task
 from labeling.rowfiles import IntakeError, Row, numbered, read_rows
@@ -41,7 +41,7 @@ NAMESPACE = uuid.UUID("6f1f6a2e-0d4c-5f0b-9d38-3f6a64a2b7c1")
 # The kinds of task that can be made along with an import.
 TASKS = {
     Import.Kind.PROMPTS: (Task.Kind.DEMONSTRATE,),
-    Import.Kind.DEMONSTRATIONS: (Task.Kind.DEMONSTRATE,),
+    Import.Kind.DEMONSTRATIONS: (Task.Kind.DEMONSTRATE, Task.Kind.PROMPT),
     Import.Kind.COMPLETIONS: tuple(work.TAKES),
 }
 
@@ -62,7 +62,7 @@ class _Intake:
     refused: int = 0
     labeler: Labeler | None = None
     answered: set[int] = field(default_factory=set)
-    """The ids of prompts that gained completions."""
+    """The ids of prompts that gained completions or demonstrations."""
 
     def refuse(self, row: int, field: str, reason: str) -> None:
         self.refused += 1
@@ -117,6 +117,10 @@ def import_demonstrations(
     """Store the demonstrations of ``rows`` as labels; the arguments are those of `import_prompts`.
 
     A prompt that is there already keeps its split and gains the demonstration.
+
+    Args:
+        tasks: demonstrate asks for answers of people's own to the prompts that are new, prompt for what the
+            user says next after each answer, as far as conversations of the project grow.
 
     Raises:
         IntakeError: as `import_prompts`, or the project's guideline is not published.
@@ -226,6 +230,8 @@ def _make_tasks(intake: _Intake, kind: str) -> int:
     project = intake.batch.project
     if kind == Task.Kind.DEMONSTRATE:
         return work.add_demonstrate_tasks(project=project, prompts=intake.batch.prompts.all())
+    if kind == Task.Kind.PROMPT:
+        return conversations.follow_up(project=project, prompts=intake.answered)
     return work.make_tasks(project=project, kind=kind, prompts=intake.answered)
 
 
@@ -277,6 +283,7 @@ def _create_labels(intake: _Intake, fresh: dict[uuid.UUID, Entry], prompts: dict
         raise IntakeError("guideline", f"{project.name} has no published guideline. Publish one first.")
     if intake.labeler is None:
         intake.labeler = Labeler.objects.create(name=intake.batch.source[:150], kind=Labeler.Kind.IMPORT)
+    intake.answered |= {prompts[one.text_hash].pk for one in fresh.values()}
     tasks = Task.objects.bulk_create(
         Task(
             project=project,

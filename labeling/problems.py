@@ -16,6 +16,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from labeling.annotate import Conflict, StaleDraft
+from labeling.conversations import Closed, TakenBack
 from labeling.queue import LeaseLost
 from labeling.reviews import Settled
 
@@ -27,6 +28,8 @@ _CONFLICTS: dict[type[Exception], str] = {
     LeaseLost: "urn:tutelage:lease-over",
     Conflict: "urn:tutelage:conflict",
     Settled: "urn:tutelage:settled",
+    TakenBack: "urn:tutelage:taken-back",
+    Closed: "urn:tutelage:conversation-closed",
 }
 
 

@@ -1,4 +1,4 @@
-"""Projects and their people: create a project, add a member, find the labeler behind an account."""
+"""Projects and their people: create a project and change its settings, add members, find who labels."""
 
 from __future__ import annotations
 
@@ -11,12 +11,26 @@ from django.db import IntegrityError, transaction
 
 from guidelines import publish
 from guidelines.models import Guideline
+from labeling import live
 from labeling.faults import FieldError
 from labeling.models import Labeler, Membership, Project, Split
 
+# What an owner or admin may change at any time, with the least and the most; else it is true or false.
+SETTINGS: dict[str, tuple[float, float] | None] = {
+    "overlap": (1, 100),
+    "partial_rankings": None,
+    "tree_turns": (2, 50),
+    "tree_branches": (1, 9),
+    "tree_size": (1, 500),
+    "model_drafts": None,
+    "review_share": (0, 1),
+    "lease_seconds": (60, 24 * 3600),
+    "paused": None,
+}
+
 
 class ProjectError(FieldError):
-    """A project or member that cannot be made; ``field`` names what to mend."""
+    """A project, setting or member that cannot be; ``field`` names what to mend."""
 
 
 def create_project(
@@ -58,6 +72,44 @@ def create_project(
             "slug", f"There is a project or guideline {slug!r} already. Choose another."
         ) from error
     return project
+
+
+def change_settings(*, project: Project, **changes: Any) -> Project:
+    """Change some of `SETTINGS` and return the project as it is now; tasks that are there keep their overlap.
+
+    Raises:
+        ProjectError: no such setting, a value of the wrong type, or one out of bounds.
+    """
+    for name, value in changes.items():
+        _check_setting(name, value)
+    with transaction.atomic():
+        project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        for name, value in changes.items():
+            setattr(project, name, value)
+        if changes:
+            project.save(update_fields=list(changes))
+            live.announce(project=project, event="settings", names=sorted(changes))
+    return project
+
+
+def settings_of(project: Project) -> dict[str, Any]:
+    return {name: getattr(project, name) for name in SETTINGS}
+
+
+def _check_setting(name: str, value: Any) -> None:
+    if name not in SETTINGS:
+        raise ProjectError(name, f"There is no such setting. There are: {', '.join(SETTINGS)}.")
+    bounds = SETTINGS[name]
+    if bounds is None:
+        if not isinstance(value, bool):
+            raise ProjectError(name, "This is true or false.")
+        return
+    share = name == "review_share"
+    if isinstance(value, bool) or not isinstance(value, int | float if share else int):
+        raise ProjectError(name, f"This is a {'' if share else 'whole '}number.")
+    least, most = bounds
+    if not least <= value <= most:
+        raise ProjectError(name, f"This is from {least:,} to {most:,}, not {value:,}.")
 
 
 def labeler_for(user: User) -> Labeler:

@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from guidelines.render import answer_html
-from labeling import message_html, model_drafts, review_sheets, talk
+from labeling import branching, message_html, model_drafts, review_sheets, talk
 from labeling.models import Candidate, Draft, Lease, Task
 
 # What the sheet of a kind holds besides.
@@ -30,6 +30,8 @@ def sheet(lease: Lease) -> dict[str, Any]:
         brief=F("task__brief"),
         sensitive=F("task__sensitive"),
         partial=F("task__project__partial_rankings"),
+        tree_turns=F("task__project__tree_turns"),
+        tree_branches=F("task__project__tree_branches"),
         version=_of_version_read("id"),
         number=_of_version_read("number"),
         guideline=_of_version_read("guideline__slug"),
@@ -51,6 +53,7 @@ def sheet(lease: Lease) -> dict[str, Any]:
         ],
         "brief": about["brief"],
         "sensitive": about["sensitive"],
+        "offers": branching.offers(about),
         "criteria": about["criteria"],
         "partial": about["partial"],
         "guideline_version": {

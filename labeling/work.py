@@ -226,12 +226,19 @@ def add_demonstrate_tasks(
 
 
 def add_briefed_tasks(
-    *, project: Project, kind: str, opening: Sequence[Mapping[str, str]], brief: Mapping[str, str], count: int
+    *,
+    project: Project,
+    kind: str,
+    opening: Sequence[Mapping[str, str]],
+    brief: Mapping[str, Any],
+    count: int,
+    wanted: int | None = None,
 ) -> int:
     """Make ``count`` tasks, alike, in which a person begins a conversation as ``brief`` says.
 
     Args:
         opening: a system text as its only message, or nothing.
+        wanted: labels wanted for each task, by default the project's overlap.
 
     Raises:
         WorkError: too many or none at once, or the project's guideline is not published.
@@ -251,7 +258,7 @@ def add_briefed_tasks(
             kind=kind,
             guideline_version=version,
             brief=dict(brief),
-            wanted=project.overlap,
+            wanted=wanted or project.overlap,
             selection_policy="all",
             propensity=1.0,
         )

@@ -28,6 +28,7 @@ from guidelines import publish
 from guidelines.render import answer_html
 from labeling import queue, tokens
 from labeling.models import Annotation, Completion, Draft, Labeler, Lease, Membership, Project, Task
+from labeling.projects import settings_of
 
 pytestmark = pytest.mark.django_db
 
@@ -141,8 +142,8 @@ def test_project_in_figures(project: Project, leo: Api) -> None:
         "annotation_count": 1,
         "guideline_version": {"id": version.pk, "guideline": project.guideline.slug, "number": 1},
         "current_checkpoint": None,
-        "overlap": 1,
-        "paused": False,
+        "stuck_appeals": 0,
+        **settings_of(project),
     }
 
 
@@ -256,6 +257,7 @@ def test_rank_task_is_whole_and_blind(project: Project, leo: Api) -> None:
         "pictures": [],
         "brief": {},
         "sensitive": False,
+        "offers": [],
         "criteria": [],
         "partial": False,
         "guideline_version": {"id": version.pk, "guideline": project.guideline.slug, "number": 1},

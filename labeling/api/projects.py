@@ -13,12 +13,12 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import intake, reviews, talk, work
+from labeling import conversations, intake, reviews, talk, work
 from labeling.api import OrjsonParser, forms
 from labeling.api.doors import Door
 from labeling.models import Annotation, Import, Membership, Project, Task
 from labeling.problems import TooLarge
-from labeling.projects import create_member
+from labeling.projects import change_settings, create_member, settings_of
 
 # An import is one transaction in one web thread; `manage.py import_prompts` takes files of any size.
 MOST_BYTES = 256 * 1024 * 1024
@@ -36,27 +36,34 @@ class Projects(Door):
 class OneProject(Door):
     @extend_schema(operation_id="get_project", responses=forms.ProjectForm)
     def get(self, request: Request, slug: str) -> Response:
-        """The project in figures, with the guideline version and the checkpoint that are in use."""
-        membership = self.member(slug)
-        project = membership.project
-        version, checkpoint = project.guideline.current, project.current_checkpoint
-        tasks = Task.objects.filter(project=project)
-        return Response(
-            {
-                "slug": project.slug,
-                "name": project.name,
-                "role": membership.role,
-                "task_count": tasks.count(),
-                "open_task_count": tasks.open().count(),
-                "annotation_count": Annotation.objects.valid().filter(task__project=project).count(),
-                "guideline_version": version
-                and {"id": version.pk, "guideline": project.guideline.slug, "number": version.number},
-                "current_checkpoint": checkpoint and {"id": checkpoint.pk, "name": checkpoint.name},
-                "overlap": project.overlap,
-                "paused": project.paused,
-                "stuck_appeals": reviews.stuck_appeals([project.pk]).get(project.pk, 0),
-            }
-        )
+        """The project in figures, with its settings, guideline version and checkpoint in use."""
+        return Response(_in_figures(self.member(slug)))
+
+    @extend_schema(operation_id="change_project", request=forms.SettingsForm, responses=forms.ProjectForm)
+    def patch(self, request: Request, slug: str) -> Response:
+        """Change some of the project's settings. Owners and admins only."""
+        manager = self.manager(slug)
+        manager.project = change_settings(project=manager.project, **self.read(forms.SettingsForm))
+        return Response(_in_figures(manager))
+
+
+def _in_figures(membership: Membership) -> dict[str, Any]:
+    project = membership.project
+    version, checkpoint = project.guideline.current, project.current_checkpoint
+    tasks = Task.objects.filter(project=project)
+    return {
+        "slug": project.slug,
+        "name": project.name,
+        "role": membership.role,
+        "task_count": tasks.count(),
+        "open_task_count": tasks.open().count(),
+        "annotation_count": Annotation.objects.valid().filter(task__project=project).count(),
+        "guideline_version": version
+        and {"id": version.pk, "guideline": project.guideline.slug, "number": version.number},
+        "current_checkpoint": checkpoint and {"id": checkpoint.pk, "name": checkpoint.name},
+        "stuck_appeals": reviews.stuck_appeals([project.pk]).get(project.pk, 0),
+        **settings_of(project),
+    }
 
 
 class Members(Door):
@@ -156,6 +163,8 @@ class Tasks(Door):
                 )
             case Task.Kind.CONVERSE:
                 made = talk.add_tasks(project=project, **asked)
+            case Task.Kind.PROMPT:
+                made = conversations.add_tasks(project=project, **asked)
             case _:
                 made = work.make_tasks(project=project, kind=kind, **asked)
         return Response({"made": made}, status=201)

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import annotate, queue, reviews
+from labeling import annotate, conversations, queue, reviews
 from labeling.access import kinds_for
 from labeling.api import forms
 from labeling.api.doors import Door
@@ -84,6 +84,20 @@ class AnnotationRevise(Door):
         """Put a new version in the place of a label of one's own; the old one is kept."""
         sent = self.read(forms.ReviseForm)
         return _stored(annotate.revise(annotation_id=annotation_id, labeler=self.labeler, **sent))
+
+
+class AnnotationContinue(Door):
+    @extend_schema(operation_id="continue_conversation", request=None, responses=forms.TaskForm)
+    def post(self, request: Request, annotation_id: int) -> Response:
+        """Lease the task that follows a turn of one's own. 409 with the reason where a limit is reached."""
+        return Response(sheet(conversations.go_on(annotation_id=annotation_id, labeler=self.labeler)))
+
+
+class AnnotationBranch(Door):
+    @extend_schema(operation_id="branch_conversation", request=None, responses=forms.TaskForm)
+    def post(self, request: Request, annotation_id: int) -> Response:
+        """Lease the place of one's own turn once more, for a second, different one. 409 as for continue."""
+        return Response(sheet(conversations.branch(annotation_id=annotation_id, labeler=self.labeler)))
 
 
 class AnnotationInvalidate(Door):

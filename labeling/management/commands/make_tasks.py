@@ -6,15 +6,16 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from labeling import command_line, reviews, talk, texts, turns, work
+from labeling import briefs, command_line, conversations, reviews, talk, texts, turns, work
 from labeling.models import Task
 
 # The options of each kind that has its own.
 OWN: dict[str, tuple[str, ...]] = {
     Task.Kind.REVIEW: ("of", "share"),
     Task.Kind.CONVERSE: ("text", "setting", "count"),
+    Task.Kind.PROMPT: ("form", "use_case", "text", "count", "demonstrate"),
 }
-OPTIONS = ("prompts", *(name for names in OWN.values() for name in names))
+OPTIONS = ("prompts", *dict.fromkeys(name for names in OWN.values() for name in names))
 
 
 class Command(command_line.Command):
@@ -22,7 +23,9 @@ class Command(command_line.Command):
         "Ask labelers about the project's answers: every one that no task of this kind shows yet, those of a "
         "prompt together as far as a task holds them (rank and rate 9, compare 2, edit and mark 1). "
         "With --kind review, ask reviewers about the labels of finished tasks that nobody has judged yet. "
-        "With --kind converse, ask labelers to talk with the current checkpoint about what --text says."
+        "With --kind converse, ask labelers to talk with the current checkpoint about what --text says. "
+        "With --kind prompt, ask them to write prompts, or with --form follow_up for the next turns that "
+        "conversations have room for."
     )
     mistakes = (work.WorkError, reviews.ReviewError, texts.TextError, turns.TurnError)
 
@@ -37,9 +40,19 @@ class Command(command_line.Command):
             "--share", type=float, help="reviews: of the finished tasks, 1 unless given; 0.1 is every tenth"
         )
 
-        parser.add_argument("--text", help="talks: what to talk about")
+        parser.add_argument("--text", help="talks, prompts: what to talk or write about")
         parser.add_argument("--setting", help="talks: a system text that the model reads first")
-        parser.add_argument("--count", type=int, help="talks: how many; 1 unless given")
+        parser.add_argument("--count", type=int, help="talks, prompts: how many; 1 unless given")
+        forms = [*briefs.Form.values, conversations.FOLLOW_UP]
+        parser.add_argument("--form", choices=forms, help="prompts: plain unless given")
+        parser.add_argument("--use-case", help="prompts: what they are for")
+        parser.add_argument(
+            "--no-demonstrate",
+            dest="demonstrate",
+            action="store_const",
+            const=False,
+            help="prompts: ask for no answers to them",
+        )
 
     def perform(self, **options: Any) -> dict[str, Any]:
         project = command_line.find_project(options["project"])
@@ -51,6 +64,8 @@ class Command(command_line.Command):
             made = reviews.make_reviews(project=project, kinds=given.get("of"), share=given.get("share", 1.0))
         elif kind == Task.Kind.CONVERSE:
             made = talk.add_tasks(project=project, **{"text": "", **given})
+        elif kind == Task.Kind.PROMPT:
+            made = conversations.add_tasks(project=project, **given)
         else:
             made = work.make_tasks(project=project, kind=kind, **given)
         return {"project": project.slug, "kind": kind, "made": made}
