@@ -1,8 +1,9 @@
 """What the tests stand on: an embedded Postgres; for whole-system tests a server, a worker and a browser.
 
-`server` and `worker` live for the session (under xdist: for one of its processes), `browser` for a module;
-each is bounded in time and stopped by its own process. Synchronous Playwright keeps the ORM out of its thread
-while a browser is open: such tests set their data up over HTTP, or with `server.manage`.
+`server` and `worker` live for the session (under xdist: for one of its processes), `browser` for a module,
+`responder` for a test; each is bounded in time and stopped by its own process. Synchronous Playwright keeps
+the ORM out of its thread while a browser is open: such tests set their data up over HTTP, or with
+`server.manage`.
 """
 
 from __future__ import annotations
@@ -186,6 +187,20 @@ def worker(server: Server) -> Iterator[subprocess.Popen[bytes]]:
     until(lambda: httpx.get(f"{server.url}/healthz").json()["worker"] == "alive")
     yield process
     end(process)
+
+
+@pytest.fixture
+def responder(server: Server) -> Iterator[subprocess.Popen[bytes]]:
+    """A responder that answers for the server's models."""
+    started = respond(server)
+    yield started
+    if started.poll() is None:
+        end(started)
+
+
+def respond(server: Server) -> subprocess.Popen[bytes]:
+    log = server.log.with_name("responder.log")
+    return background("manage.py", "respond", environment=server.environment, log=log)
 
 
 @pytest.fixture(scope="module")

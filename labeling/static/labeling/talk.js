@@ -118,8 +118,9 @@ export class TalkBoard extends Kind {
     return Boolean(this.text.value.trim() || (this.#open && !this.#isChosen));
   }
 
+  /** Where two answers wait to be judged, or judged anew, the keys are for them. */
   begin() {
-    if (!this.text.disabled) this.text.focus({ preventScroll: true });
+    if (!this.text.disabled && (!this.#open || this.text.value)) this.text.focus({ preventScroll: true });
   }
 
   pointOut() {
