@@ -42,6 +42,14 @@ def choice_of(user: User) -> Choice:
     return Choice(shows, Labeler.objects.filter(user=user, avoids_sensitive=True).exists())
 
 
+def left_out(user: User) -> bool:
+    """Whether tasks wait that ``user`` is not given because they avoid what is sensitive."""
+    if not choice_of(user).avoids_sensitive:
+        return False
+    waiting = Task.objects.open().filter(sensitive=True, project__paused=False)
+    return waiting.filter(project__memberships__user=user).exclude(kind=Task.Kind.REVIEW).exists()
+
+
 def choose(
     *, user: User, shows_sensitive: bool | None = None, avoids_sensitive: bool | None = None
 ) -> Choice:

@@ -59,6 +59,7 @@ export class Held {
       for (const { request } of (await this.tabs(cache)).slice(TABS)) await cache.delete(request);
       const numbers = new Set(tasks.map((task) => task.guideline_version.number));
       await addMissing(cache, [...numbers].map((number) => `${this.guideline}${number}/`));
+      await keepPictures(cache);
     } catch {
       // Not held, then; the server has them.
     }
@@ -87,6 +88,18 @@ export class Held {
     const entry = async (request) => ({ request, ...(await (await cache.match(request)).json()) });
     return (await Promise.all(requests.map(entry))).sort((one, other) => other.at - one.at);
   }
+}
+
+/** Hold the pictures of the tasks that are held, and no others. */
+async function keepPictures(cache) {
+  const requests = await cache.keys();
+  const starting = (start) => requests.filter(({ url }) => start.test(new URL(url).pathname));
+  const entries = starting(/^\/held\//).map(async (request) => (await cache.match(request)).json());
+  const wanted = (await Promise.all(entries)).flatMap(({ tasks }) => tasks).flatMap((task) => task.pictures ?? []);
+  for (const request of starting(/^\/projects\/[^/]+\/pictures\//)) {
+    if (!wanted.includes(new URL(request.url).pathname)) await cache.delete(request);
+  }
+  await addMissing(cache, [...new Set(wanted)]);
 }
 
 async function addFiles(cache) {

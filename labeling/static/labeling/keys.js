@@ -15,6 +15,7 @@ const LABELS = {
   Enter: "↵",
   " ": gettext("Space"),
   Backspace: "⌫",
+  Delete: gettext("Delete"),
   PageUp: gettext("Page up"),
   PageDown: gettext("Page down"),
 };
@@ -30,8 +31,8 @@ const pressable = (target) =>
 
 export class Keys {
   /**
-   * @param {{key: (key: string) => (() => void) | null, submit: () => void}} actions `key` answers what a
-   *   single key does now, or null to leave it to the browser
+   * @param {{key: (key: string, event: KeyboardEvent) => (() => void) | null, submit: () => void}} actions
+   *   `key` answers what a single key does now, or null to leave it to the browser
    */
   constructor(actions) {
     this.actions = actions;
@@ -104,7 +105,7 @@ export class Keys {
       return;
     }
     if ((event.key === "Enter" || event.key === " ") && pressable(event.target)) return;
-    const action = this.actions.key(name);
+    const action = this.actions.key(name, event);
     if (!action) return;
     event.preventDefault();
     action();

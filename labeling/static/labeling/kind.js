@@ -4,7 +4,7 @@
  * - `task` (set once) and `answer` (get, set), as the API has them; `empty` while nothing is begun;
  * - `lack`: why it cannot be sent, or null; `pointOut()` leads to what lacks;
  * - `doubt`: whether a person should look at it before it is sent, though it can be;
- * - `key(name)`: what a single key does now, or null; `hint`: what is said when the task comes;
+ * - `key(name, event)`: what a single key does now, or null; `hint`: what is said when the task comes;
  * - `describe(answer)`: an answer as a few lines of text;
  * - where they make sense `begin()` (where the hands start), `review()` (an element for the last look),
  *   `heading` (its title), `comment` and `undo()`;

@@ -1,10 +1,15 @@
 /**
- * Stands in for a server that is away: gives the work page, its files and its guideline as `held.js` put them
+ * Stands in for a server that is away: gives the work page, its files, pictures and guideline as `held.js` put them
  * by. It never answers where the server does, and puts nothing by itself.
  */
 const PATIENCE = 8000;
 const STATIC = /^\/static\//;
-const HELD = [STATIC, /^\/projects\/[^/]+\/work\/(\w+\/)?$/, /^\/projects\/[^/]+\/guideline\/\d+\/$/];
+const HELD = [
+  STATIC,
+  /^\/projects\/[^/]+\/work\/(\w+\/)?$/,
+  /^\/projects\/[^/]+\/guideline\/\d+\/$/,
+  /^\/projects\/[^/]+\/pictures\/\w+$/,
+];
 
 addEventListener("install", () => skipWaiting());
 addEventListener("activate", (event) => event.waitUntil(clients.claim()));
