@@ -449,7 +449,10 @@ export class TalkBoard extends Kind {
     const waits = this.#open && reply && !isOver(reply) ? delay(reply) : null;
     const words = this.#trouble ?? (reply?.state === "failed" ? reply.fault : waits) ?? "";
     const line = this.querySelector("[data-state-of-reply]");
-    if (line.textContent !== words) line.textContent = words;
+    if (line.textContent !== words) {
+      line.textContent = words;
+      if (waits && words === waits && reply.quiet_seconds) this.say(words);
+    }
     this.querySelector("[data-again]").hidden = !(this.#open && (reply?.state === "failed" || this.#trouble));
     this.querySelector("[data-unsend]").hidden = !(this.#isStuck && words);
   }
