@@ -121,6 +121,7 @@ export class LeaseWatch {
     if (!this.state) return;
     this.state = null;
     this.card.hidden = true;
+    this.card.querySelector("p").textContent = "";
     document.title = this.title;
   }
 }
