@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 
 from guidelines.models import GuidelineVersion
 from labeling.models.projects import Labeler, Project, Split
@@ -24,20 +24,22 @@ class AnnotationQuerySet(models.QuerySet["Annotation"]):
 
     def standing(self) -> AnnotationQuerySet:
         """Valid labels but for those that a reviewer sent back and no appeal restored."""
-        against = Review.objects.in_force().filter(
-            annotation=OuterRef("pk"), verdict=Review.Verdict.SEND_BACK
-        )
-        return self.valid().filter(
-            ~Exists(against.exclude(appeal__answer__verdict=Review.Verdict.ACCEPT)),
+        against = Review.objects.in_force().filter(verdict=Review.Verdict.SEND_BACK)
+        # Looked up once rather than for each label: few are sent back.
+        return self.valid().exclude(
+            pk__in=against.exclude(appeal__answer__verdict=Review.Verdict.ACCEPT).values("annotation")
         )
 
     def trainable(self) -> AnnotationQuerySet:
         """Standing labels that may train a model: held-out prompts and labelers only judge."""
-        return self.standing().filter(
-            prompt_split=Split.TRAIN,
-            labeler_group=Split.TRAIN,
-            task__gold__isnull=True,
-            task__prompt__withdrawn=False,
+        return (
+            self.standing()
+            .filter(
+                prompt_split=Split.TRAIN,
+                labeler_group=Split.TRAIN,
+                task__gold__isnull=True,
+            )
+            .exclude(task__prompt__in=Prompt.objects.filter(withdrawn=True))
         )
 
 
