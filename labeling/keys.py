@@ -46,6 +46,8 @@ GROUPS = (
         {
             "Enter": _("review before it is sent; into the text of a demonstration or talk"),
             "u": _("undo the last step; just after a submit, the submit"),
+            "c": _("mark: comment · review: into the reason · just after a turn: continue the conversation"),
+            "f": _("just after a turn of a conversation: branch, with another turn in its place"),
             "g": _("guideline"),
             "s": _("skip the task"),
             "v": _("texts letter for letter, or laid out"),
@@ -95,17 +97,18 @@ GROUPS = (
         {
             "[": _("the mark before"),
             "]": _("the next mark"),
-            "c": _("comment on the mark · review: into the reason; Escape leaves it"),
             "Delete": _("take the mark away"),
         },
     ),
     Group(
-        _("Demonstrate and edit"),
+        _("Demonstrate, prompt and edit"),
         {
             "e": _("into the text; Escape leaves it"),
             "p": _("preview, and back"),
             "d": _("demonstrate: a draft by the model, where the project offers it"),
             "r": _("edit: back to the model's text"),
+            "+": _("few-shot prompt: one example more"),
+            "-": _("few-shot prompt: the example at hand out"),
         },
     ),
 )

@@ -10,6 +10,7 @@ const KINDS = {
   compare: { element: "compare-board", module: "compare.js", styles: ["compare.css"] },
   rate: { element: "rate-sheet", module: "rate.js", styles: ["rank.css", "rate.css"] },
   edit: { element: "edit-sheet", module: "edit.js", styles: ["edit.css"] },
+  prompt: { element: "prompt-editor", module: "prompt.js", styles: ["prompt.css"] },
   converse: { element: "talk-board", module: "talk.js", styles: ["compare.css", "talk.css"] },
   mark: { element: "mark-sheet", module: "mark.js", styles: ["mark.css"] },
   demonstrate: { element: "demonstration-editor", module: "write.js", styles: ["model_draft.css"] },

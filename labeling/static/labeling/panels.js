@@ -47,7 +47,11 @@ export class Panels {
     this.work.main.focus({ preventScroll: true });
     view.begin?.();
     const undo = this.work.keys.label("u");
-    byId("undo-key").textContent = typing(document.activeElement) ? `Esc ${undo}` : undo;
+    const escape = typing(document.activeElement) ? "Esc " : "";
+    byId("undo-key").textContent = escape + undo;
+    for (const button of document.querySelectorAll("[data-offer]")) {
+      button.querySelector("kbd").textContent = escape + this.work.keys.label(button.dataset.offer);
+    }
     this.say(revising ? gettext("Your label is open again. Send it once more when it is right.") : view.hint);
     this.refreshLeft();
   }
@@ -173,11 +177,14 @@ export class Panels {
     body.innerHTML = this.guidelines.get(number);
   }
 
-  /** Where the label just submitted is, for as long as it can be undone. */
+  /** Where the label just submitted is, for as long as it can be undone, and what may follow it. */
   sentToast(undoable, milliseconds) {
     const toast = byId("toast");
     toast.hidden = false;
     toast.querySelector("button").hidden = !undoable;
+    for (const button of toast.querySelectorAll("[data-offer]")) {
+      button.hidden = !undoable?.item.task.offers?.includes(button.dataset.do);
+    }
     this.paintToast(this.work.outbox);
     clearTimeout(this.toastTimer);
     this.toastTimer = setTimeout(() => this.hideToast(), undoable ? milliseconds : 3000);

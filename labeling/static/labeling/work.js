@@ -79,6 +79,8 @@ class Work {
       plain: () => this.panels.say(switchPlain()),
       steps: () => this.panels.say(switchSteps() ?? gettext("There are no steps here.")),
       cover: () => this.cover.toggle(),
+      continue: () => this.follow("continue"),
+      branch: () => this.follow("branch"),
       leave: () => this.leaveRevision(),
       appeal: () => this.own.askAppeal(),
       keep: () => this.lease.beat(),
@@ -95,6 +97,8 @@ class Work {
     const special = this.view?.key(name, event);
     if (special) return special;
     if (name === "u" && this.undoable) return () => this.undo();
+    const way = { c: "continue", f: "branch" }[name];
+    if (way && this.undoable?.item.task.offers?.includes(way)) return () => this.follow(way);
     return name === "Enter" && this.view?.review ? () => this.review() : null;
   }
 
@@ -239,7 +243,7 @@ class Work {
     this.draft.forget();
     this.kept.drop(`active:${task.lease}`);
     this.undoable = this.lastSent = revising ? null : { item, label: null };
-    this.panels.sentToast(Boolean(this.undoable), UNDO);
+    this.panels.sentToast(this.undoable, UNDO);
     clearTimeout(this.undoTimer);
     this.undoTimer = setTimeout(() => (this.undoable = null), UNDO);
     this.goOn();
@@ -330,6 +334,27 @@ class Work {
     }
     this.putAside();
     this.show(item.task, { answer: item.answer, label });
+  }
+
+  /** Just after a turn was sent: "continue" with what follows it, or "branch" with another in its place. */
+  async follow(way) {
+    const { undoable } = this;
+    if (!undoable) return;
+    this.undoable = null;
+    this.panels.hideToast();
+    const label = await this.arrived(undoable);
+    if (label === undefined) {
+      this.panels.notice(gettext("Your label is on its way, but the server does not answer. Nothing follows it yet."));
+      return;
+    }
+    try {
+      const task = await api.post(`/api/annotations/${label}/${way}/`);
+      await ready(task.kind);
+      this.putAside();
+      this.show(task);
+    } catch (problem) {
+      this.panels.notice(problem.message);
+    }
   }
 
   /** The stored label's id, once the server has it; undefined where it cannot be reached. */

@@ -31,6 +31,11 @@ export class DemonstrationEditor extends Kind {
     return gettext("Write an answer.");
   }
 
+  /** The text that counts, and that the preview shows. */
+  get written() {
+    return this.text.value;
+  }
+
   get answer() {
     return { text: this.text.value };
   }
@@ -49,7 +54,19 @@ export class DemonstrationEditor extends Kind {
   }
 
   begin() {
+    this.showLastTurns();
     this.text.focus({ preventScroll: true });
+  }
+
+  /** Of a long conversation the end is in view: the whole last turn, or its beginning where it is longer. */
+  showLastTurns() {
+    const box = this.querySelector(".prompt:not([hidden])");
+    const last = box.querySelector(".turn.last");
+    if (!last || box.scrollHeight <= box.clientHeight) return;
+    // Whoever has no wheel scrolls it with the arrows.
+    box.tabIndex = 0;
+    const top = last.getBoundingClientRect().top - box.getBoundingClientRect().top - 12;
+    box.scrollTop = Math.min(top, box.scrollHeight - box.clientHeight);
   }
 
   pointOut() {
@@ -103,14 +120,14 @@ export class DemonstrationEditor extends Kind {
     try {
       const path = `/projects/${document.body.dataset.project}/preview/`;
       // The server rendered and sanitised it; the page's policy lets no script run besides.
-      preview.innerHTML = await fragment(path, { method: "POST", form: { text: this.text.value } });
+      preview.innerHTML = await fragment(path, { method: "POST", form: { text: this.written } });
     } catch (problem) {
       preview.textContent = fill(gettext("No preview now: %(why)s"), { why: problem.message });
     }
   }
 
   paint() {
-    const text = this.text.value;
+    const text = this.written;
     const words = wordsIn(text);
     const count = fill(ngettext("%(n)s word", "%(n)s words", words), { n: words.toLocaleString() });
     const size = fill(gettext("%(n)s characters"), { n: [...text].length.toLocaleString() });
