@@ -42,12 +42,13 @@ def choice_of(user: User) -> Choice:
     return Choice(shows, Labeler.objects.filter(user=user, avoids_sensitive=True).exists())
 
 
-def left_out(user: User) -> bool:
-    """Whether tasks wait that ``user`` is not given because they avoid what is sensitive."""
-    if not choice_of(user).avoids_sensitive:
+def left_out(labeler: Labeler) -> bool:
+    """Whether tasks wait that ``labeler`` is not given because they avoid what is sensitive."""
+    if not labeler.avoids_sensitive:
         return False
     waiting = Task.objects.open().filter(sensitive=True, project__paused=False)
-    return waiting.filter(project__memberships__user=user).exclude(kind=Task.Kind.REVIEW).exists()
+    own = waiting.filter(project__memberships__user=labeler.user_id)
+    return own.exclude(kind=Task.Kind.REVIEW).exists()
 
 
 def choose(

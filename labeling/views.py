@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
@@ -26,9 +27,10 @@ LONGEST_TOKEN_NAME = 80
 @login_required
 @require_GET
 def home(request: SignedInRequest) -> HttpResponse:
+    labeler = labeler_for(request.user)
     context = {
-        "desk": desk(user=request.user, labeler=labeler_for(request.user)),
-        "left_out": sensitive_content.left_out(request.user),
+        "desk": desk(user=request.user, labeler=labeler),
+        "left_out": sensitive_content.left_out(labeler),
     }
     return render(request, "labeling/home.html", context)
 
@@ -131,7 +133,7 @@ def project_ledger(request: SignedInRequest, slug: str) -> HttpResponse:
     return render(request, "labeling/ledger.html", context, status=422 if "error" in context else 200)
 
 
-def _days(request: HttpRequest) -> dict[str, date | None]:
+def _days(request: HttpRequest) -> dict[str, Any]:
     """The days of the address; what is no day is as if it were not there."""
     days: dict[str, date | None] = {}
     for name, key in (("since", "from"), ("until", "to")):

@@ -96,7 +96,9 @@ class Prompt(models.Model):
 
     def __str__(self) -> str:
         content = self.messages[-1]["content"] if self.messages else ""
-        return content[:80] if isinstance(content, str) else str(content)[:80]
+        if not isinstance(content, str):
+            content = " ".join(part.get("text") or part.get("alt") or part["type"] for part in content)
+        return content[:80]
 
 
 class Completion(models.Model):

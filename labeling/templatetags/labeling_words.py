@@ -35,6 +35,17 @@ def outcome(state: str) -> str:
 
 
 @register.filter
+def about(task: Task) -> str:
+    """What a task is about: its prompt's last turn, or where there is none yet, what it asks for.
+
+    Of a sensitive one only that it is.
+    """
+    if task.sensitive:
+        return _("a sensitive task")
+    return str(task.prompt) or str(task.brief.get("text") or task.brief.get("use_case", ""))
+
+
+@register.filter
 def task(kind: str) -> str:
     """What a kind of task asks for, in two words: ``Rank answers``."""
     return str(WORDS[Task.Kind(kind)][0])

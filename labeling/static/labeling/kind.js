@@ -24,6 +24,8 @@ export class Kind extends HTMLElement {
     this.#task = task;
     this.replaceChildren(document.getElementById(this.localName).content.cloneNode(true));
     this.querySelector("[data-prompt]")?.append(conversation(task.prompt));
+    const steps = this.querySelector("[data-do=steps]");
+    if (steps) steps.hidden = !this.querySelector("details.step");
     this.build(task);
   }
 
