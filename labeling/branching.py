@@ -250,7 +250,7 @@ def hang(
     # What a held-out person wrote, or wrote to a held-out prompt, judges models and trains none.
     prompt.split = Split.HELDOUT if Split.HELDOUT in splits else Split.TRAIN
     prompt.use_case = str(label.task.brief.get("use_case", "")) or before.use_case
-    prompt.language, prompt.sensitive = before.language, before.sensitive
+    prompt.language, prompt.sensitive = before.language, before.sensitive or prompt.sensitive
     prompt.save()
     return prompt
 
