@@ -164,7 +164,6 @@ def revise(
         Annotation.DoesNotExist: no such label of this labeler.
         answers.AnswerError: the answer is not whole.
         Conflict: the label was revised or invalidated already, or the id was used for another answer.
-        conversations.TakenBack: as `submit`.
     """
     body_hash = _hash([annotation_id, answers.check_storable(answer)])
     try:

@@ -87,11 +87,15 @@ def grow(label: Annotation) -> None:
     task = label.task
     if task.kind == Task.Kind.REVIEW:
         _judged(task)
-    elif task.kind == Task.Kind.PROMPT:
-        if is_opening(task.prompt) or not label.surplus:
-            _tend_at(_write(label), task.project)
-    elif task.kind == Task.Kind.DEMONSTRATE and grows(task.project) and task.gold is None:
-        _tend_at(task.prompt, task.project)
+        return
+    prompt = task.prompt
+    is_answer = task.kind == Task.Kind.DEMONSTRATE and task.gold is None
+    if task.kind == Task.Kind.PROMPT and (is_opening(prompt) or not label.surplus):
+        prompt = _write(label)
+    elif not is_answer or not (grows(task.project) or prompt.withdrawn):
+        return
+    if prompt.pk not in tend(prompt, project=task.project).turns:
+        raise TakenBack
 
 
 def rewrite(old: Annotation, new: Annotation) -> None:
@@ -110,8 +114,10 @@ def rewrite(old: Annotation, new: Annotation) -> None:
     if said(old) == said(new):
         Prompt.objects.filter(written_in=old).update(written_in=new)
         return
-    if new.kind == Task.Kind.PROMPT or grows(new.task.project):
-        grow(new)
+    if new.kind == Task.Kind.PROMPT and (is_opening(new.task.prompt) or not new.surplus):
+        begun.append(_write(new))
+    elif grows(new.task.project):
+        begun.append(new.task.prompt)
     for prompt in begun:
         tend(prompt, project=new.task.project)
 
@@ -261,11 +267,6 @@ def _why_not(conversation: Conversation, *, depth: int, next_turns: int = 0) -> 
     if conversation.room <= 0:
         return f"The conversation has, or waits for, the {project.tree_size} turns that people write to it."
     return ""
-
-
-def _tend_at(prompt: Prompt, project: Project) -> None:
-    if prompt.pk not in tend(prompt, project=project).turns:
-        raise TakenBack
 
 
 def _judged(review: Task) -> None:

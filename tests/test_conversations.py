@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import given, settings
@@ -330,6 +333,25 @@ def test_nothing_is_written_below_what_was_taken_back(growing: Project) -> None:
     queue.skip(lease_id=lease.pk, labeler=lease.labeler)
 
 
+def test_no_answer_to_a_prompt_that_was_taken_back(project: Project, leo: Labeler) -> None:
+    briefs.ask(project=project)
+    label = write(lease_of(leo, project, "prompt"))
+    lease = lease_of(new_labeler(project), project, "demonstrate")
+    invalidate(label)
+    with pytest.raises(conversations.TakenBack):
+        write(lease)
+    assert not Annotation.objects.filter(kind="demonstrate").exists()
+
+
+def test_what_was_taken_back_can_still_be_mended(growing: Project) -> None:
+    opening, answer, more, last = grown(growing, depth=4)
+    revise(answer, "Other words")
+    for label in (more, last):
+        mended = revise(label, "Mended")
+        assert not Annotation.objects.trainable().filter(pk=mended.pk).exists()
+    assert not Prompt.objects.filter(withdrawn=False, messages__contains=[{"content": "Mended"}]).exists()
+
+
 def test_late_turns_are_kept_and_grow_nothing(growing: Project) -> None:
     growing = change_settings(project=growing, tree_branches=1)
     task = new_task(growing, kind="demonstrate", wanted=1)
@@ -434,6 +456,61 @@ def check_limits(root: Prompt, project: Project) -> None:
     ]
     if free and 1 + held.total() < project.tree_size:
         assert asked.total() > 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_turns_that_come_at_once_pass_no_limit() -> None:
+    project = new_project(tree_turns=4, tree_branches=3, tree_size=6)
+    briefs.ask(project=project)
+    root = prompt_of(write(lease_of(new_labeler(project), project)))
+    leases = [lease_of(new_labeler(project), project, "demonstrate") for _ in range(3)]
+    together = Barrier(3)
+
+    def at_once(lease: Lease) -> Annotation:
+        try:
+            together.wait(30)
+            return write(lease)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        labels = list(pool.map(at_once, leases))
+    check_limits(root, project)
+    assert waiting(project) == {"prompt": 2}
+
+    def taken_back(label: Annotation) -> None:
+        try:
+            together.wait(30)
+            invalidate(label)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(taken_back, labels))
+    check_limits(root, project)
+    assert waiting(project) == {"demonstrate": 3}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", [conversations.go_on, conversations.branch])
+def test_a_double_click_leases_once(way: Any) -> None:
+    project = new_project(tree_turns=4, tree_branches=2)
+    new_task(project, kind="demonstrate", wanted=2)
+    label = write(lease_of(new_labeler(project), project))
+    together = Barrier(4)
+
+    def click(_: int) -> Any:
+        try:
+            together.wait(30)
+            return way(annotation_id=label.pk, labeler=label.labeler).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        leases = set(pool.map(click, range(4)))
+    assert len(leases) == 1
+    assert Lease.objects.filter(state="open").count() == 1
+    assert not Task.objects.filter(taken__gt=F("wanted")).exists()
 
 
 # The writer's own way on

@@ -19,6 +19,7 @@ ANSWERS = """By the kind of task, each with a "comment" where there is one:
 - compare: `{"preferred": candidate id or null, "strength": …, "both_bad"?: true}`,
   the strength being "much", "better", "slightly" or "tie", which prefers null
 - converse: `{"turns": [{"said", "reply": number, "chosen": 0 or 1, "strength", "both_bad"?}, …]}`
+- prompt: `{"text": "…"}`, or few-shot `{"instruction", "examples": [{"input", "output"}, …], "input"}`
 - mark: `{"marks": [{"start", "end", "criterion", "comment"?}, …]}`, ends in code points of the answer's text
 - rate: `{"ratings": {"<candidate id>": {"<key>": value}}, "prompt": {"<key>": value}, "tiers"?: …}`
 """
@@ -137,7 +138,9 @@ class LedgerQueryForm(serializers.Serializer[Any]):
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {
             "from": serializers.DateField(required=False, help_text="the month's first day unless given"),
-            "to": serializers.DateField(required=False, help_text="the last day, included; today unless given"),
+            "to": serializers.DateField(
+                required=False, help_text="the last day, included; today unless given"
+            ),
             "format": serializers.ChoiceField(choices=["json", "csv"], default="json"),
         }
 
@@ -176,7 +179,8 @@ class ImportQueryForm(serializers.Serializer[Any]):
     )
     tasks = serializers.CharField(
         required=False,
-        help_text="ask people too: demonstrate, or of completions rank, compare, rate, edit, mark",
+        help_text="ask people too: demonstrate, of demonstrations also prompt (what is said next), or of "
+        "completions rank, compare, rate, edit, mark",
     )
 
     sensitive = serializers.BooleanField(default=False, help_text="every row is, whatever it says itself")
