@@ -187,9 +187,9 @@ def waiting(*, project: Project, labeler: Labeler, kinds: Sequence[str]) -> dict
         return {kind: min(MOST_COUNTED, count) for kind, count in cursor.fetchall()}
 
 
-def desk(*, user: User, labeler: Labeler) -> Desk:
+def desk(*, user: User, labeler: Labeler, today: date | None = None) -> Desk:
     """Everything that ``user`` sees on the first page."""
-    today = timezone.localdate()
+    today = today or timezone.localdate()
     memberships = list(_memberships(user, labeler))
     drafts, counts, sent_back = _drafts(labeler), _counts(labeler, today), _sent_back(labeler, user)
     managed = [one.project_id for one in memberships if one.manages]

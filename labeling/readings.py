@@ -88,12 +88,12 @@ def values_that_differ(ratings: Mapping[str, tuple[Answer, Texts]]) -> list[Part
         for about, criterion, value in _values(answer, texts):
             said.setdefault((about, str(criterion["label"])), {})[name] = (value, _value(criterion, value))
     found = []
-    for (about, criterion), values in said.items():
+    for (about, label), values in said.items():
         raw = [int(value) for value, _words in values.values()]
         is_flag = any(isinstance(value, bool) for value, _words in values.values())
         if max(raw) - min(raw) > (0 if is_flag else SLIGHT):
             words = [[name, text] for name, (_raw, text) in values.items()]
-            found.append({"about": about, "criterion": criterion, "values": words})
+            found.append({"about": about, "criterion": label, "values": words})
     return found
 
 

@@ -6,7 +6,7 @@ Authors are letters, in an order of the reviewer's own that stays the same while
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -72,7 +72,9 @@ def part(lease: Lease) -> dict[str, Any]:
     }
 
 
-def _differences(labels: list[Annotation], names: dict[UUID, str], texts: dict[int, Texts]) -> dict[str, Any]:
+def _differences(
+    labels: Sequence[Annotation], names: dict[UUID, str], texts: dict[int, Texts]
+) -> dict[str, Any]:
     rankings = {
         names[one.labeler_id]: readings.tiers(kind=one.kind, answer=one.answer, texts=texts[one.pk])
         for one in labels

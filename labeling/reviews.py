@@ -128,7 +128,7 @@ def is_drawn(task_id: int, share: float) -> bool:
     return int.from_bytes(digest[:8]) / 2**64 < share
 
 
-# After a label: each of these is called in the transaction of a verb of `annotate`, and returns what its event
+# After a label: each of these is called in the transaction of a verb of `annotate`; it returns what its event
 # is to say besides
 
 
@@ -227,7 +227,7 @@ def outcome(review: Review) -> Outcome:
     """What a first verdict came to. Fetch ``appeal__answer`` along with it."""
     appeal = getattr(review, "appeal", None)
     answer = getattr(appeal, "answer", None)
-    said = {"reason": review.reason, "decided_at": review.created_at}
+    said: dict[str, Any] = {"reason": review.reason, "decided_at": review.created_at}
     if review.verdict == Review.Verdict.ACCEPT:
         return Outcome(State.ACCEPTED, **said)
     if appeal is None:

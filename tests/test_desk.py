@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 from scenes import an_answer, new_labeler, new_project, new_task
 
+from guidelines import publish
 from guidelines.render import body_html, markdown
-from labeling import annotate, demo_accounts, queue
+from labeling import annotate, demo_accounts, queue, reviews
 from labeling.desk import desk, waiting
-from labeling.models import ApiToken, Labeler, Project, Task
+from labeling.models import Annotation, ApiToken, Labeler, Lease, Project, Task
 
 pytestmark = pytest.mark.django_db
 
@@ -175,3 +180,98 @@ def test_nobody_revokes_the_token_of_another(client: Client):
     client.force_login(leo.user)
     assert client.post(f"/account/tokens/{token.pk}/revoke/").status_code == 404
     assert ApiToken.objects.filter(pk=token.pk).exists()
+
+
+def sent_back(project: Project, labeler: Labeler, reason: str) -> Annotation:
+    """A label of theirs that a reviewer sent back."""
+    submitted(labeler, project)
+    label = Annotation.objects.filter(labeler=labeler).latest("pk")
+    reviews.make_reviews(project=project)
+    reviewer = new_labeler(project, role="reviewer")
+    lease = queue.lease_next(labeler=reviewer, project=project, kinds=["review"])
+    said = {"decisions": {str(label.pk): {"verdict": "send_back", "reason": reason}}}
+    annotate.submit(lease_id=lease.pk, labeler=reviewer, submission_id=uuid.uuid4(), answer=said)
+    return label
+
+
+def test_what_was_sent_back_and_its_appeal(client: Client):
+    project = new_project(overlap=1)
+    mia = new_labeler(project)
+    new_task(project)
+    label = sent_back(project, mia, "The <b>second</b> is kinder.")
+    (back,) = desk(user=mia.user, labeler=mia).projects[0].sent_back
+    assert (back.review.annotation_id, back.is_open) == (label.pk, True)
+    client.force_login(mia.user)
+    page = client.get("/").content.decode()
+    assert f"/projects/{project.slug}/work/rank/?label={label.pk}" in page
+    assert "The &lt;b&gt;second&lt;/b&gt; is kinder." in page
+    reviews.appeal(annotation_id=label.pk, labeler=mia, text="It is not.")
+    assert "your appeal is under way" in client.get("/").content.decode()
+    annotate.revise(annotation_id=label.pk, labeler=mia, submission_id=uuid.uuid4(), answer=label.answer)
+    assert desk(user=mia.user, labeler=mia).projects[0].sent_back == []
+
+
+def test_an_admin_is_told_of_an_appeal_that_nobody_may_decide(client: Client):
+    project = new_project(overlap=1)
+    mia, ada = new_labeler(project), new_labeler(project, role="owner")
+    new_task(project)
+    submitted(mia, project)
+    label = Annotation.objects.get()
+    reviews.make_reviews(project=project)
+    lease = queue.lease_next(labeler=ada, project=project, kinds=["review"])
+    said = {"decisions": {str(label.pk): {"verdict": "send_back", "reason": "No."}}}
+    annotate.submit(lease_id=lease.pk, labeler=ada, submission_id=uuid.uuid4(), answer=said)
+    reviews.appeal(annotation_id=label.pk, labeler=mia, text="Yes.")
+    client.force_login(ada.user)
+    assert "1 appeal waits for somebody who had no hand in it" in client.get("/").content.decode()
+
+
+def test_counts_by_kind_and_day():
+    project = new_project(overlap=1)
+    mia = new_labeler(project)
+    for kind in ("rank", "rank", "rank", "demonstrate"):
+        new_task(project, kind=kind)
+        submitted(mia, project)
+    for later, wanted in ((0, (3, 3)), (1, (0, 3)), (6, (0, 3)), (7, (0, 0))):
+        day = timezone.localdate() + timedelta(days=later)
+        rank, demonstrate = desk(user=mia.user, labeler=mia, today=day).counts
+        assert (rank.kind, rank.today, rank.week, rank.all) == ("rank", *wanted, 3)
+        assert (demonstrate.kind, demonstrate.all) == ("demonstrate", 1)
+
+
+def test_news_of_the_guideline_since_one_last_worked(client: Client):
+    project = new_project(overlap=1)
+    mia, newcomer = new_labeler(project), new_labeler(project)
+    new_task(project)
+    submitted(mia, project)
+    publish.publish(guideline=project.guideline, body="# Be kinder", note="Kinder still")
+    assert desk(user=newcomer.user, labeler=newcomer).projects[0].news is None
+    news = desk(user=mia.user, labeler=mia).projects[0].news
+    assert (news.number, news.note) == (2, "Kinder still")
+    client.force_login(mia.user)
+    assert "Kinder still" in client.get("/").content.decode()
+    new_task(project)
+    queue.lease_next(labeler=mia, project=project)
+    assert desk(user=mia.user, labeler=mia).projects[0].news is None
+
+
+def test_a_desk_costs_the_same_for_many_rows(client: Client):
+    project = new_project(overlap=1)
+    mia = new_labeler(project)
+    client.force_login(mia.user)
+    costs = []
+    for n in (1, 4):
+        for _ in range(n):
+            new_task(project)
+            sent_back(project, mia, "No.")
+            new_task(project)
+            lease = queue.lease_next(labeler=mia, project=project)
+            annotate.save_draft(lease_id=lease.pk, labeler=mia, answer={"tiers": []}, version=0)
+            queue.renew(lease_id=lease.pk, labeler=mia, active_seconds=9)
+            Lease.objects.filter(pk=lease.pk).update(expires_at=timezone.now() - timedelta(1))
+            queue.sweep()
+            Task.objects.filter(pk=lease.task_id).update(state="withdrawn")
+        with CaptureQueriesContext(connection) as captured:
+            assert client.get("/").status_code == 200
+        costs.append(len(captured))
+    assert costs[0] == costs[1] <= 12

@@ -12,9 +12,10 @@ import websockets
 from channels.layers import get_channel_layer
 from conftest import ROOT, until
 from django.db import connection, transaction
+from django.utils import timezone
 
 from guidelines.models import Guideline
-from labeling.live import NotifyChannelLayer, announce
+from labeling.live import KEEP, NotifyChannelLayer, announce, prune
 from labeling.models import Event, Project
 
 # Announces on demand in the server's database, so that a test chooses the transaction's end.
@@ -306,3 +307,59 @@ def test_group_send():
 
     assert isinstance(get_channel_layer(), NotifyChannelLayer)
     asyncio.run(scene())
+
+
+def test_a_lost_membership_ends_it(speak, join):
+    """Who is no longer a member hears no further event."""
+    gone = "delete from labeling_membership where user_id = (select id from auth_user where username = 'ann')"
+    back = """insert into labeling_membership (project_id, user_id, role, "group", created_at)
+              select project.id, ann.id, 'labeler', 'train', now()
+              from labeling_project project, auth_user ann
+              where project.slug = 'live' and ann.username = 'ann'"""
+
+    async def scene():
+        async with join() as socket:
+            await read(socket)
+            (number,) = speak(event="label", times=1)
+            assert (await read(socket))["n"] == number
+            assert speak(sql=gone) == 1
+            try:
+                speak(event="label", times=1)
+                with pytest.raises(websockets.ConnectionClosed) as closed:
+                    await read(socket)
+                assert closed.value.rcvd.code == 4404
+            finally:
+                speak(sql=back)
+
+    asyncio.run(scene())
+
+
+def test_pruned_numbers_are_a_reload(server, speak, join):
+    numbers = speak(event="label", times=4)
+    old = "now() - interval '30 days'"
+    speak(sql=f"update labeling_project set created_at = {old} where slug = 'live'")
+    speak(sql=f"update labeling_event set created_at = {old} where id <= {numbers[1]}")
+    server.shell("from labeling.live import prune; prune()")
+
+    async def scene():
+        for since in (0, numbers[0], numbers[1]):
+            async with join(query=f"?since={since}") as socket:
+                await read(socket)
+                assert await read(socket) == {"event": "reload", "n": numbers[3]}
+        async with join(query=f"?since={numbers[2]}") as socket:
+            await read(socket)
+            assert (await read(socket))["n"] == numbers[3]
+
+    asyncio.run(scene())
+
+
+@pytest.mark.django_db
+def test_pruning_leaves_the_newest():
+    guideline = Guideline.objects.create(slug="g", title="G")
+    quiet, busy = (Project.objects.create(slug=slug, name="P", guideline=guideline) for slug in ("q", "b"))
+    last = [[announce(project=project, event="label") for _ in range(3)][-1] for project in (quiet, busy)]
+    Event.objects.update(created_at=timezone.now() - 2 * KEEP)
+    fresh = announce(project=busy, event="label")
+    assert prune() == 5
+    assert list(Event.objects.values_list("id", flat=True).order_by("id")) == [last[0], fresh]
+    assert prune() == 0

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 from scenes import an_answer, new_labeler, new_project, new_task
 
-from labeling import annotate, queue
+from labeling import annotate, models, queue
 from labeling.models import Annotation, Draft, Labeler, Lease, Membership, Project, Task
 
 pytestmark = pytest.mark.django_db
@@ -462,3 +462,23 @@ def test_whatever_happens_the_slots_add_up() -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_pages_are_told_before_a_lease_ends_and_when_it_did() -> None:
+    project = new_project()
+    new_task(project)
+    lease = queue.lease_next(labeler=new_labeler(project), project=project)
+    assert lease is not None
+    every = timedelta(seconds=10)
+    told = [
+        queue.warn(now=lease.expires_at - timedelta(seconds=before), every=every)
+        for before in (80, 70, 60, 50)
+    ]
+    assert told == [0, 0, 1, 0]
+    Lease.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert queue.sweep() == 1
+    said = [event.reference for event in models.Event.objects.filter(kind="lease")]
+    assert said == [
+        {"state": "ending", "leases": [str(lease.pk)]},
+        {"state": "over", "leases": [str(lease.pk)]},
+    ]

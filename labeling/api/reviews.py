@@ -24,6 +24,7 @@ class OneAnnotation(Door):
             lease__isnull=False,
             task__project__in=Project.objects.visible_to(self.user),
         )
+        assert label.lease is not None
         outcome = reviews.outcomes([label.pk]).get(label.pk)
         revision, invalidation = getattr(label, "superseded_by", None), getattr(label, "invalidation", None)
         return Response(

@@ -29,7 +29,7 @@ class Command(command_line.Command):
         from labeling import ledger
 
         self.mistakes = (ledger.LedgerError,)
-        days = {}
+        days: dict[str, Any] = {}
         for name, field in (("since", "from"), ("until", "to")):
             try:
                 days[name] = options[name] and date.fromisoformat(options[name])
