@@ -42,7 +42,8 @@ class Stopped(Exception):
 class Responder:
     """Answers replies until `stop`, which a signal handler may call."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, idle: float = IDLE) -> None:
+        self._idle = idle
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         self._stopping = False
@@ -61,9 +62,9 @@ class Responder:
                     while not self._stopping:
                         while not self._stopping and (reply := replies.claim()):
                             self.answer(reply)
-                        if self._models and time.monotonic() - self._last > IDLE:
+                        if self._models and time.monotonic() - self._last > self._idle:
                             return False
-                        select.select([listener.fileno(), self._read], [], [], POLL)
+                        select.select([listener.fileno(), self._read], [], [], min(POLL, self._idle))
                         list(listener.notifies(timeout=0))
             except (psycopg.Error, DatabaseError) as error:
                 logger.warning("the responder lost Postgres (%s); trying again", _first_line(error))

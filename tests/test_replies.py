@@ -209,9 +209,9 @@ def new_responder(home: Path, transactional_db: Any) -> Iterator[Callable[[], An
     environment = {**os.environ, "TUTELAGE_HOME": str(home), "DATABASE_URL": address}
     started = []
 
-    def begin() -> Any:
+    def begin(*options: str) -> Any:
         log = home / "responder.log"
-        process = background("manage.py", "respond", environment=environment, log=log)
+        process = background("manage.py", "respond", *options, environment=environment, log=log)
         started.append(process)
         return process
 
@@ -240,14 +240,18 @@ def test_processes_share_the_work_and_survive_each_other(new_responder: Any, hom
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_idle_it_holds_no_torch(new_responder: Any, home: Path) -> None:
+    """Neither before the first question nor long after the last one, when the same process begins anew."""
     project = new_project(current_checkpoint=registry.register(folder=SHIPPED, name="sft", kind="sft"))
-    process = new_responder()
+    process = new_responder("--idle", "3")
     until(listens, seconds=60)
     (pid,) = children(process.pid)
     assert "libtorch" not in Path(f"/proc/{pid}/maps").read_text()
     reply = say(a_talk(project))
     until(lambda: Reply.objects.get(pk=reply.pk).state == "done", seconds=60)
     assert "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+    until(lambda: "libtorch" not in Path(f"/proc/{pid}/maps").read_text())
+    again = say(a_talk(project))
+    until(lambda: Reply.objects.get(pk=again.pk).state == "done", seconds=60)
 
 
 def listens() -> bool:
@@ -275,4 +279,4 @@ def test_a_database_that_is_away_is_one_line(home: Path) -> None:
 def test_lost_is_longer_than_a_sign() -> None:
     from labeling import responder
 
-    assert replies.LOST > timedelta(seconds=3 * responder.SIGN)
+    assert timedelta(seconds=3 * responder.SIGN) < replies.LOST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import sys
@@ -15,7 +16,18 @@ class Command(BaseCommand):
     help = "Answer for the model: talks and drafts that labelers wait for. Many may run. Ctrl-C ends it."
     requires_system_checks: list[str] = []
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--idle",
+            type=float,
+            default=1800.0,
+            metavar="SECONDS",
+            help="without a question after which the models' memory is given back (default: 1800)",
+        )
+
+    def handle(self, *args: Any, idle: float, **options: Any) -> None:
+        if idle <= 0:
+            raise CommandError(f"--idle must be above 0, not {idle:g}.")
         from labeling.responder import Responder
 
         try:
@@ -23,9 +35,9 @@ class Command(BaseCommand):
         except OperationalError as error:
             reason = str(error).strip().split("\n")[0]
             raise CommandError(f"the database does not answer: {reason}") from error
-        responder = Responder()
+        responder = Responder(idle=idle)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: responder.stop())
         if not responder.run():
             # What torch took is given back only with the process.
-            os.execv(sys.executable, sys.orig_argv[:1] + sys.orig_argv[1:])
+            os.execv(sys.executable, sys.orig_argv)
