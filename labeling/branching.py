@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from django.db.models import Count, F, Q
@@ -189,8 +190,9 @@ def offers(sheet: Mapping[str, Any]) -> list[str]:
 
 
 def depth(messages: Sequence[dict[str, Any]]) -> int:
-    """Turns of a conversation so far; a system text is none."""
-    return sum(message["role"] != "system" for message in messages)
+    """Turns of a conversation so far; a system text is none, the steps of an agent are one."""
+    speakers = (message["role"] == "user" for message in messages if message["role"] != "system")
+    return sum(1 for _ in groupby(speakers))
 
 
 def is_demonstrated(task: Task) -> bool:

@@ -263,6 +263,7 @@ def test_rank_task_is_whole_and_blind(project: Project, leo: Api) -> None:
         "guideline_version": {"id": version.pk, "guideline": project.guideline.slug, "number": 1},
         "draft": None,
         "expires_at": body["expires_at"],
+        "expires_in": body["expires_in"],
         "opened_at": body["opened_at"],
     }
     assert body["opened_at"] < body["expires_at"]

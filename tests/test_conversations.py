@@ -375,6 +375,11 @@ def test_the_same_answer_twice_is_one_turn(growing: Project) -> None:
     assert (turn.written_in, turn.withdrawn) == (second, False)
 
 
+def test_the_steps_of_an_agent_are_one_turn() -> None:
+    roles = ["system", "user", "assistant", "tool", "tool", "assistant", "user"]
+    assert branching.depth([{"role": role} for role in roles]) == 3
+
+
 def test_two_turns_are_enough_unless_asked(project: Project) -> None:
     task = new_task(project, kind="demonstrate")
     write(lease_of(new_labeler(project), project))
