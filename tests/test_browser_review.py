@@ -223,7 +223,7 @@ def test_the_lease_that_runs_out(server: Server, team: Team, pages: Any) -> None
     press(mia, "1", "ArrowUp")
     expect(mia.locator("[data-saved]")).to_contain_text("saved ")
     notice = mia.locator("#lease")
-    expect(notice).to_contain_text("goes back to the queue in")
+    expect(notice).to_contain_text("goes back to the queue in", timeout=20_000)
     press(mia, "Shift")
     expect(notice).to_be_hidden()
     expect(notice).to_contain_text("went back to the queue. Your text is kept", timeout=20_000)

@@ -22,7 +22,9 @@ function tiers({ tiers: ranked, left_out: leftOut }) {
   const list = made("ol", "ranked");
   for (const tier of ranked) {
     const item = document.createElement("li");
-    item.append(...tier.map((number) => made("b", "", number)));
+    const tied = made("span", tier.length > 1 ? "tied" : "");
+    tied.append(...tier.map((number) => made("b", "", number)));
+    item.append(tied);
     list.append(item);
   }
   if (leftOut.length) {

@@ -248,7 +248,9 @@ export class ReviewBoard extends Kind {
       tag.textContent = verdict ? VERDICTS[verdict]() : "";
       tag.className = `tag ${{ accept: "good", send_back: "warn" }[verdict] ?? ""}`;
       card.querySelector("[data-reason-label]").textContent =
-        verdict === "send_back" ? gettext("Reason, for its author") : gettext("A word for its author, if you like");
+        verdict === "send_back" ? gettext("Reason, for its author") : gettext("Reason, if you like");
+      const { appeal } = this.task.labels[at];
+      card.querySelector(".field").hidden = verdict !== "send_back" && appeal === undefined && !reason;
       const text = card.querySelector("textarea");
       if (text.value !== reason) text.value = reason;
     }

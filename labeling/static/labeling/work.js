@@ -71,7 +71,7 @@ class Work {
     const actions = {
       submit: () => this.submit(),
       review: () => this.review(),
-      skip: () => this.view && this.panels.askSkip(),
+      skip: () => (this.revising ? this.leaveRevision() : this.view && this.panels.askSkip()),
       "skip-now": () => this.skip(),
       undo: () => this.undo(),
       guideline: () => this.panels.guideline(this.task),
