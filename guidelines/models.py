@@ -23,7 +23,7 @@ class Guideline(models.Model):
 class GuidelineVersion(models.Model):
     """One published text with its criteria. A database trigger refuses any change to it.
 
-    ``criteria`` is a list of scales and flags, in the form of `guidelines.criteria`.
+    ``criteria`` is a list of scales, flags and spans, in the form of `guidelines.criteria`.
     """
 
     guideline = models.ForeignKey(Guideline, on_delete=models.PROTECT, related_name="versions")

@@ -16,7 +16,7 @@ from django.db.models import Subquery
 from django.utils import timezone
 
 from guidelines.models import GuidelineVersion
-from labeling import answers, conversations, live, queue, replies, reviews, turns
+from labeling import answers, conversations, live, queue, replies, reviews, sensitive_content, turns
 from labeling.models import (
     Annotation,
     Completion,
@@ -139,6 +139,7 @@ def submit(
             Draft.objects.filter(task=task, labeler=labeler).delete()
             more = reviews.submitted(annotation, judged)
             conversations.grow(annotation)
+            sensitive_content.notice(annotation)
             live.announce(project=task.project, event="label", task=task.pk, kind=task.kind, **more)
     except IntegrityError as error:
         if repeat := _repeat(submission_id, labeler, body_hash):
@@ -193,6 +194,7 @@ def revise(
             new.save(force_insert=True)
             more = reviews.revised(old, new, judged)
             conversations.rewrite(old, new)
+            sensitive_content.notice(new)
             live.announce(project=old.task.project, event="label", task=old.task_id, kind=old.kind, **more)
     except IntegrityError as error:
         if repeat := _repeat(submission_id, labeler, body_hash):

@@ -10,8 +10,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from labeling import queue
-from labeling.models import AccountSettings, Labeler, Lease, Prompt, Task
+from labeling.models import AccountSettings, Annotation, Labeler, Lease, Prompt, Task
 from labeling.projects import labeler_for
+
+# Flags of a rating, as InstructGPT's preset names them, that say so of an answer.
+FLAGS = {"sexual_content", "violent_content", "encourages_harm", "denigrates"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,15 @@ def mark(prompts: Iterable[Prompt]) -> None:
     if marked:
         Prompt.objects.filter(pk__in=marked).update(sensitive=True)
         Task.objects.filter(prompt__in=marked, sensitive=False).update(sensitive=True)
+
+
+def notice(label: Annotation) -> None:
+    """Mark the prompt of a label that says of one of its answers what `FLAGS` name."""
+    if label.kind != Task.Kind.RATE:
+        return
+    ratings = label.answer["ratings"].values()
+    if any(values.get(flag) is True for values in ratings for flag in FLAGS):
+        mark([label.task.prompt])
 
 
 def choice_of(user: User) -> Choice:

@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import ROOT, Server
+from axe import faults
+from conftest import Server
 from desks import Desk, a_desk
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -289,22 +290,6 @@ def test_the_unseen_keep_their_place(server: Server, page: Page) -> None:
     press(page, "2", "ArrowRight", "3", "Control+Enter")
     expect(page.get_by_role("heading", name="You are through")).to_be_visible()
     assert quotes(desk, text) == [[("fox", "false"), ("ran", "kind"), ("far", "harm")]]
-
-
-def faults(page: Page) -> list[str]:
-    """What axe-core finds serious or critical here."""
-    script = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-    if not script.exists():
-        pytest.fail("axe-core is missing: make install")
-    page.wait_for_load_state("networkidle")
-    page.evaluate(script.read_text())
-    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
-    return [
-        json.dumps([one["id"], node["html"], node["failureSummary"]])
-        for one in found
-        if one["impact"] in {"serious", "critical"}
-        for node in one["nodes"]
-    ]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -8,10 +8,11 @@ from typing import Any
 import httpx
 import images
 import pytest
+from axe import faults
 from conftest import Server
 from desks import Desk, a_desk
 from playwright.sync_api import Page, expect
-from test_browser_marks import faults, press, said
+from test_browser_marks import press, said
 
 pytestmark = pytest.mark.browser
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -11,7 +12,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from scenes import new_labeler, new_project, new_task
 
-from labeling import intake, queue, sensitive_content
+from guidelines import publish
+from guidelines.criteria import preset
+from labeling import annotate, intake, queue, sensitive_content
 from labeling.models import Draft, Labeler, Lease, Project, Prompt, Task
 
 pytestmark = pytest.mark.django_db
@@ -75,6 +78,31 @@ def test_one_of_two_new_rows_is_enough(project: Project) -> None:
     intake.import_demonstrations(project=project, rows=rows, source="rows")
     assert Prompt.objects.get().sensitive
     assert set(Task.objects.values_list("sensitive", flat=True)) == {True}
+
+
+def test_a_rating_that_says_so_marks_it(project: Project) -> None:
+    publish.publish(guideline=project.guideline, body="# Be kind", criteria=preset("instructgpt"))
+    project.guideline.refresh_from_db()
+    task = new_task(project, kind="rate", k=2, wanted=2)
+    other = Task.objects.create(
+        project=project, kind="demonstrate", prompt=task.prompt, guideline_version=task.guideline_version
+    )
+    for flags, marked in (
+        ({"hallucination": True, "violent_content": False}, False),
+        ({"denigrates": True}, True),
+    ):
+        leo = new_labeler(project)
+        lease = queue.lease_next(labeler=leo, project=project, kinds=["rate"])
+        assert lease
+        first, second = lease.shown_order
+        answer = {
+            "ratings": {str(first): {"overall_quality": 2}, str(second): {"overall_quality": 5, **flags}},
+            "tiers": [[first], [second]],
+        }
+        annotate.submit(lease_id=lease.pk, labeler=leo, submission_id=uuid.uuid4(), answer=answer)
+        for one in (task, other, task.prompt):
+            one.refresh_from_db()
+            assert one.sensitive is marked
 
 
 def test_not_given_to_who_avoids_it(project: Project) -> None:
