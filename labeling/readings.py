@@ -119,13 +119,16 @@ def _ranking(answer: Answer, texts: Texts) -> Iterator[Part]:
 
 
 def _comparison(answer: Answer, texts: Texts) -> Iterator[Part]:
+    yield from _verdict(answer, number=texts.numbers.get(answer["preferred"], 0))
+
+
+def _verdict(answer: Answer, *, number: int) -> Iterator[Part]:
     words = {
         "much": _("Answer %(n)s is much better."),
         "better": _("Answer %(n)s is better."),
         "slightly": _("Answer %(n)s is slightly better."),
         "tie": _("The answers tie."),
     }
-    number = texts.numbers.get(answer["preferred"], 0)
     yield {"line": words[answer["strength"]] % {"n": number}}
     if answer.get("both_bad"):
         yield {"line": _("Both are bad.")}
@@ -189,11 +192,12 @@ def _prompt(answer: Answer, texts: Texts) -> Iterator[Part]:
 def _talk(answer: Answer, texts: Texts) -> Iterator[Part]:
     for n, turn in enumerate(answer["turns"], start=1):
         yield _text(turn["said"], title=_("Turn %(n)s, the person") % {"n": n})
-        for completion in turn["completions"]:
-            title = _("The answer chosen") if completion == turn["chosen"] else _("The other answer")
+        for number, completion in enumerate(turn["completions"], start=1):
+            title = _("Answer %(n)s") % {"n": number}
+            if completion == turn["chosen"]:
+                title = _("Answer %(n)s, with which the talk went on") % {"n": number}
             yield _text(texts.completions.get(completion, ""), title=title)
-        if turn.get("both_bad"):
-            yield {"line": _("Both are bad.")}
+        yield from _verdict(turn, number=turn["completions"].index(turn["chosen"]) + 1)
 
 
 _READS: dict[str, Callable[[Answer, Texts], Iterator[Part]]] = {

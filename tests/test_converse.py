@@ -16,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from scenes import new_labeler, new_project, new_task
 
-from labeling import annotate, dataset, queue, replies, talk, tokens
+from labeling import annotate, dataset, queue, readings, replies, talk, tokens
 from labeling.models import Annotation, Completion, Labeler, Lease, Project, Prompt, Reply, Task
 from labeling.texts import text_hash
 from models_zoo.generate import Completion as Answer
@@ -124,6 +124,23 @@ def test_a_label_names_what_was_compared(lease: Lease) -> None:
         annotation_id=label.pk, labeler=lease.labeler, submission_id=uuid4(), answer={"turns": kept}
     )
     assert again.answer == {"turns": kept}
+
+
+def test_a_reviewer_reads_what_was_said_and_chosen(lease: Lease) -> None:
+    label = submit(lease, a_talk(lease, (1, "much"), (0, "tie")))
+    pks = [pk for turn in label.answer["turns"] for pk in turn["completions"]]
+    texts = readings.Texts(completions=dict.fromkeys(pks, "…"))
+    parts = readings.read(kind="converse", answer=label.answer, texts=texts)
+    assert [part.get("title") or part.get("line") for part in parts] == [
+        "Turn 1, the person",
+        "Answer 1",
+        "Answer 2, with which the talk went on",
+        "Answer 2 is much better.",
+        "Turn 2, the person",
+        "Answer 1, with which the talk went on",
+        "Answer 2",
+        "The answers tie.",
+    ]
 
 
 @pytest.mark.parametrize(
