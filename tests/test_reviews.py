@@ -11,7 +11,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from scenes import an_answer, new_labeler, new_project, new_task
 
-from labeling import annotate, queue, reviews, tokens
+from labeling import annotate, queue, readings, reviews, tokens
 from labeling.answers import AnswerError
 from labeling.models import Annotation, Event, Labeler, Lease, Project, Review, Task
 from labeling.review_sheets import part
@@ -395,6 +395,60 @@ def test_every_kind_can_be_read(project: Project, kind: str):
     seen = part(lease_review(project, new_labeler(project, role="reviewer")))
     assert seen["reviewed"]["kind"] == kind
     assert all(one["parts"] for one in seen["labels"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "wanted"),
+    [
+        (
+            "mark",
+            {"marks": [{"start": 2, "end": 5, "criterion": "wrong", "comment": "not so"}]},
+            [{"quote": "fox", "line": "Wrong: not so"}],
+        ),
+        ("mark", {"marks": []}, [{"line": "Nothing to mark."}]),
+        ("prompt", {"text": "Say it."}, [{"text": "Say it.", "html": '<p dir="auto">Say it.</p>\n'}]),
+        ("edit", {"text": "A cat."}, [{"text": "A cat.", "was": "A fox."}]),
+        (
+            "compare",
+            {"preferred": None, "strength": "tie", "both_bad": True},
+            [{"line": "The answers tie."}, {"line": "Both are bad."}],
+        ),
+        ("rank", {"tiers": [], "all_bad": True}, [{"line": "All are bad."}]),
+        ("rank", {"tiers": [[7]]}, [{"tiers": [[1]], "left_out": []}]),
+    ],
+)
+def test_a_label_in_words(kind: str, answer: Any, wanted: Any):
+    texts = readings.Texts(
+        numbers={7: 1}, candidates={7: "A fox."}, criteria=[{"key": "wrong", "label": "Wrong"}]
+    )
+    assert readings.read(kind=kind, answer=answer, texts=texts) == wanted
+
+
+def test_a_talk_and_a_few_shot_prompt_in_words():
+    said = {"said": "Hi", "reply": 0, "completions": [1, 2], "chosen": 2, "strength": "much"}
+    texts = readings.Texts(completions={1: "Hello.", 2: "Hey."})
+    parts = readings.read(kind="converse", answer={"turns": [said]}, texts=texts)
+    assert [part.get("text") for part in parts][:3] == ["Hi", "Hello.", "Hey."]
+    shots = {"instruction": "Add.", "examples": [{"input": "1 1", "output": "2"}], "input": "2 2"}
+    parts = readings.read(kind="prompt", answer=shots, texts=texts)
+    assert [part["text"] for part in parts] == ["Add.", "1 1", "2", "2 2"]
+
+
+def test_ratings_that_differ():
+    criteria = [
+        {"key": "all", "label": "Overall", "type": "scale", "scope": "completion", "max": 7},
+        {"key": "rude", "label": "Rude", "type": "flag", "scope": "completion"},
+    ]
+    texts = readings.Texts(numbers={7: 1}, criteria=criteria)
+    said = {
+        name: ({"ratings": {"7": values}}, texts)
+        for name, values in (("A", {"all": 6}), ("B", {"all": 5, "rude": True}))
+    }
+    assert readings.values_that_differ(said) == [
+        {"about": "Answer 1", "criterion": "Rude", "values": [["A", "no"], ["B", "yes"]]}
+    ]
+    said["B"][0]["ratings"]["7"]["all"] = 4
+    assert [one["criterion"] for one in readings.values_that_differ(said)] == ["Overall", "Rude"]
 
 
 # Doors
