@@ -13,8 +13,8 @@ from labeling import command_line, projects
 class Command(command_line.Command):
     help = (
         "Show a project's settings, or change some: --set tree_turns=6 tree_branches=2. Conversations that "
-        "are there take up new limits with their next turn; make_tasks --kind prompt --form follow_up asks at "
-        "once for all that they have room for."
+        "are there take up new limits with their next turn; make_tasks --kind prompt --form follow_up asks "
+        "at once for all that they have room for."
     )
     mistakes = (projects.ProjectError,)
 
