@@ -350,3 +350,25 @@ def outcomes_of(team: Team, name: str) -> str:
         f"labels = Annotation.objects.filter(labeler__name={name!r}, kind='rank');"
         "print([one.state.value for one in reviews.outcomes(labels.values_list('pk', flat=True)).values()])"
     )
+
+
+def test_a_reload_while_the_server_is_away(team: Team, pages: Any) -> None:
+    team.label((team.desk.user, [[0], [1], [2]], ""))
+    rex = pages()
+    team.sign_in(rex, team.rex)
+    team.work(rex, "review")
+    expect(rex.locator("[data-saved]")).to_have_attribute(
+        "title", re.compile("a reload works"), timeout=15_000
+    )
+    with team.desk.server_away():
+        press(rex, "x")
+        rex.keyboard.type("Two is kinder.")
+        expect(rex.locator("[data-saved]")).to_have_text("offline, kept here")
+        rex.reload()
+        expect(rex.get_by_role("textbox")).to_have_value("Two is kinder.")
+        press(rex, "Control+Enter")
+        expect(rex.locator("[data-saved]")).to_have_text("offline, 1 label waits here")
+    expect(rex.get_by_role("heading", name="You are through")).to_be_visible(timeout=30_000)
+    expect(rex.locator("[data-saved]")).to_have_text("nothing to save yet")
+    reviewed = [label for label in team.desk.labels() if label["review"]]
+    assert [label["review"]["reason"] for label in reviewed] == ["Two is kinder."]

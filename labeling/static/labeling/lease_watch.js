@@ -10,6 +10,8 @@ import { idleFor } from "./effort.js";
 const BEAT = 60_000;
 const QUIET = 60_000;
 const WARNING = 60_000;
+/** Whoever is back keeps the task at once, and asks again so often. */
+const AGAIN = 3000;
 
 export class LeaseWatch {
   constructor(work) {
@@ -38,15 +40,26 @@ export class LeaseWatch {
 
   tick() {
     const { task } = this;
-    if (!task) return this.hide();
+    // One that the browser held while the server was away is asked for anew first.
+    if (!task || task.held) {
+      this.hide();
+      return;
+    }
     const left = task.until - Date.now();
     const present = !document.hidden && idleFor() < Math.min(QUIET, task.span / 4);
-    if (present && !task.gone && Date.now() - task.beaten >= Math.min(BEAT, task.span / 3)) this.beat();
-    else if (present && this.state === "warned") this.beat();
+    if (present && !task.gone) {
+      const pause = this.state ? AGAIN : Math.min(BEAT, task.span / 3);
+      if (Date.now() - task.beaten >= pause) this.beat();
+      if (left <= 0 && !this.state) return;
+    }
     // Without the server nobody knows; the line on top says so.
-    if (this.away || (left > 0 && present)) return task.gone || this.hide();
-    if (left <= 0) this.over(task);
-    else if (left <= Math.min(WARNING, task.span / 2)) this.warn(left);
+    if (this.away || (left > 0 && present)) {
+      if (!task.gone) this.hide();
+    } else if (left <= 0) {
+      this.over(task);
+    } else if (left <= Math.min(WARNING, task.span / 2)) {
+      this.warn(left);
+    }
   }
 
   /** Keep the leases of this task and of those fetched ahead. */
@@ -97,8 +110,6 @@ export class LeaseWatch {
     const text = gettext("This task ran out of time and went back to the queue. Your text is kept: take the task up again, or leave it.");
     this.show("over", text, { keep: true, next: true });
     document.title = this.title;
-    const back = !document.hidden && idleFor() < 3000;
-    if (back && Date.now() - task.beaten > 3000) this.beat();
   }
 
   gone(task) {

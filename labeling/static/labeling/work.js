@@ -155,6 +155,7 @@ class Work {
 
   nothing() {
     this.panels.stage("nothing");
+    this.line.fresh(null);
     this.panels.refreshLeft();
     clearTimeout(this.idle);
     this.idle = setTimeout(() => this.load({ quietly: true }), 30_000);
