@@ -3,16 +3,11 @@ import { fill, gettext, ngettext } from "../js/words.js";
 import { Kind, copyOf } from "./kind.js";
 import { MarkList, markLines } from "./mark_list.js";
 import { MarkedText } from "./marked_text.js";
-import { CodePoints, inOrder, lanesOf, trimmed, wordAt, wordsOf } from "./passages.js";
+import { CodePoints, inOrder, lanesOf, marksIn, shortened, trimmed, wordAt, wordsOf } from "./passages.js";
 
 const TINTS = 6;
 const LONGEST_QUOTE = 90;
 const LONGEST_SAID = 160;
-
-const shortened = (text, longest) => {
-  const words = text.replace(/\s+/g, " ");
-  return words.length > longest ? `${words.slice(0, longest - 1)}…` : words;
-};
 
 export class MarkSheet extends Kind {
   /** `{start, end, criterion, comment}` in UTF-16 units, in order; only a comment ever changes. */
@@ -146,19 +141,8 @@ export class MarkSheet extends Kind {
     }
     const from = this.#text.boxOf(this.#words[this.#head]);
     this.#aim ??= from.left + from.width / 2;
-    const middle = (box) => box.top + box.height / 2;
-    let [best, line] = [this.#head, null];
-    let nearest = Infinity;
-    for (let at = this.#head + step; this.#words[at]; at += step) {
-      if (!extend && !this.#words[at].stop) continue;
-      const box = this.#text.boxOf(this.#words[at]);
-      if (Math.abs(middle(box) - middle(from)) < from.height / 2) continue;
-      line ??= middle(box);
-      if (Math.abs(middle(box) - line) > box.height / 2) break;
-      const far = Math.abs(box.left + box.width / 2 - this.#aim);
-      if (far < nearest) [best, nearest] = [at, far];
-    }
-    this.#goTo(best, { extend });
+    const words = this.#words.map((word) => (extend || word.stop ? word : null));
+    this.#goTo(this.#text.beyond({ words, at: this.#head, from, step, x: this.#aim }), { extend });
   }
 
   mark(criterion) {
@@ -167,7 +151,8 @@ export class MarkSheet extends Kind {
       return;
     }
     const { start, end } = this.#chosen;
-    const there = this.#marks.find((one) => one.start === start && one.end === end && one.criterion === criterion.key);
+    const alike = (one) => one.start === start && one.end === end && one.criterion === criterion.key;
+    const there = this.#marks.find(alike);
     if (there) {
       this.say(gettext("It is marked so already."));
     } else {
@@ -176,7 +161,7 @@ export class MarkSheet extends Kind {
       const words = { label: criterion.label, quote: this.#quote(this.#chosen, LONGEST_SAID) };
       this.say(fill(gettext("%(label)s: “%(quote)s”. %(count)s."), { ...words, count: this.#count }));
     }
-    this.#current = this.#marks.find((one) => one.start === start && one.end === end && one.criterion === criterion.key);
+    this.#current = this.#marks.find(alike);
     getSelection().removeAllRanges();
     this.#paint();
     if (!there) this.changed();
@@ -300,10 +285,8 @@ export class MarkSheet extends Kind {
     if (!selection.rangeCount || selection.isCollapsed) return;
     const range = selection.getRangeAt(0);
     if (!this.#text.element.contains(range.commonAncestorContainer)) return;
-    const [start, end] = [
-      this.#text.unitAt(range.startContainer, range.startOffset),
-      this.#text.unitAt(range.endContainer, range.endOffset),
-    ];
+    const start = this.#text.unitAt(range.startContainer, range.startOffset);
+    const end = this.#text.unitAt(range.endContainer, range.endOffset);
     const passage = start === null || end === null ? null : trimmed(this.#text.text, { start, end });
     if (!passage) return;
     this.#chosen = passage;
@@ -341,17 +324,7 @@ export class MarkSheet extends Kind {
   /** The marks of an answer that fit the text and the criteria. */
   #read(answer) {
     const known = new Set(this.#criteria.map(({ key }) => key));
-    const { length } = this.#text.text;
-    return (Array.isArray(answer?.marks) ? answer.marks : [])
-      .filter((one) => one && known.has(one.criterion) && Number.isInteger(one.start) && Number.isInteger(one.end))
-      .map(({ start, end, criterion, comment }) => ({
-        start: this.#points.units(start),
-        end: this.#points.units(end),
-        criterion,
-        comment: typeof comment === "string" ? comment : "",
-      }))
-      .filter(({ start, end }) => 0 <= start && start < end && end <= length)
-      .sort(inOrder);
+    return marksIn(answer, this.#points, this.#text.text.length).filter(({ criterion }) => known.has(criterion));
   }
 
   #quote({ start, end }, longest) {
@@ -362,9 +335,8 @@ export class MarkSheet extends Kind {
     return this.#criteria.findIndex(({ key }) => key === criterion) + 1;
   }
 
-  #labelOf({ criterion }) {
-    const found = this.#criteria.find(({ key }) => key === criterion);
-    return found?.label || criterion;
+  #labelOf(mark) {
+    return this.#criteria[this.#numberOf(mark) - 1]?.label || mark.criterion;
   }
 
   #inWords(mark, longest) {

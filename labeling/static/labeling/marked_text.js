@@ -92,6 +92,22 @@ export class MarkedText {
     return range.getClientRects()[0] ?? range.getBoundingClientRect();
   }
 
+  /** Of `words`, some null, the place of the nearest to `x` on the line a `step` beyond the box `from` of `at`. */
+  beyond({ words, at, from, step, x }) {
+    const middle = (box) => box.top + box.height / 2;
+    let [best, nearest, line] = [at, Infinity, null];
+    for (let to = at + step; to in words; to += step) {
+      if (!words[to]) continue;
+      const box = this.boxOf(words[to]);
+      if (Math.abs(middle(box) - middle(from)) < from.height / 2) continue;
+      line ??= middle(box);
+      if (Math.abs(middle(box) - line) > box.height / 2) break;
+      const far = Math.abs(box.left + box.width / 2 - x);
+      if (far < nearest) [best, nearest] = [to, far];
+    }
+    return best;
+  }
+
   /** Bring a passage's line before the reader's eyes, clear of what stands above and below. */
   show({ start, end }, { above, below }) {
     const box = this.boxOf({ start, end });

@@ -50,6 +50,26 @@ export function trimmed(text, { start, end }) {
 export const inOrder = (one, other) =>
   one.start - other.start || one.end - other.end || (one.criterion < other.criterion ? -1 : 1);
 
+/** A text in one line, cut where it is longer than that. */
+export function shortened(text, longest) {
+  const words = text.replace(/\s+/g, " ");
+  return words.length > longest ? `${words.slice(0, longest - 1)}…` : words;
+}
+
+/** The marks of an answer that lie within a text, in UTF-16 units and in order. */
+export function marksIn(answer, points, length) {
+  return (Array.isArray(answer?.marks) ? answer.marks : [])
+    .filter((one) => Number.isInteger(one?.start) && Number.isInteger(one.end))
+    .map(({ start, end, criterion, comment }) => ({
+      start: points.units(start),
+      end: points.units(end),
+      criterion,
+      comment: typeof comment === "string" ? comment : "",
+    }))
+    .filter(({ start, end }) => 0 <= start && start < end && end <= length)
+    .sort(inOrder);
+}
+
 /** For each passage, in order of their starts, the lowest lane that none it overlaps lies in. */
 export function lanesOf(passages) {
   const ends = [];
