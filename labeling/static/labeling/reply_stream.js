@@ -6,8 +6,9 @@
 import { api } from "../js/api.js";
 import { gettext } from "../js/words.js";
 
+/** Milliseconds between two looks: at first, and where pieces come by themselves or nobody answers. */
 const ASKS = 700;
-const ASKS_LISTENING = 3000;
+const ASKS_SELDOM = 3000;
 const AGAIN = 2000;
 /** Seconds without a sign after which nobody seems to answer. */
 const PATIENCE = 5;
@@ -35,6 +36,7 @@ export class ReplyStream extends EventTarget {
   follow(number) {
     this.number = number;
     this.heard = 0;
+    this.quiet = false;
     this.listen();
     this.ask();
   }
@@ -61,6 +63,7 @@ export class ReplyStream extends EventTarget {
       const reply = await this.fetch(number);
       if (this.number !== number) return;
       this.tell("trouble", null);
+      this.quiet = reply.quiet_seconds >= PATIENCE;
       if (isOver(reply)) this.stop();
       this.tell("reply", reply);
     } catch (problem) {
@@ -69,12 +72,12 @@ export class ReplyStream extends EventTarget {
       if (!problem.away && !problem.signedOut) this.stop();
     } finally {
       this.asking = false;
-      if (this.number !== null) this.timer = setTimeout(() => this.ask(), this.hears ? ASKS_LISTENING : ASKS);
+      if (this.number !== null) this.timer = setTimeout(() => this.ask(), this.hears || this.quiet ? ASKS_SELDOM : ASKS);
     }
   }
 
   get hears() {
-    return Date.now() - this.heard < ASKS_LISTENING;
+    return Date.now() - this.heard < ASKS_SELDOM;
   }
 
   listen() {

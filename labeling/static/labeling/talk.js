@@ -6,14 +6,15 @@
  * and not chosen yet travels with the draft as `unsent`.
  */
 import { api } from "../js/api.js";
-import { fill, gettext, ngettext } from "../js/words.js";
-import { answerCard, numberedAnswer } from "./answer_card.js";
+import { fill, gettext } from "../js/words.js";
+import { answerCard } from "./answer_card.js";
 import { conversation } from "./conversation.js";
 import { Kind } from "./kind.js";
 import { reading } from "./reading.js";
 import { delay, isOver, ReplyStream } from "./reply_stream.js";
 import { Retry } from "./retry.js";
-import { buildScale, FURTHEST, paintScale, sentence, STRENGTHS, strengthOf, towards } from "./strengths.js";
+import { buildScale, FURTHEST, paintScale, sentence, strengthOf, towards } from "./strengths.js";
+import { described, messagesOf, reviewed, stepOf } from "./turns.js";
 
 export class TalkBoard extends Kind {
   /** Turns as the API has them; the last one may still be open. */
@@ -208,31 +209,11 @@ export class TalkBoard extends Kind {
   }
 
   describe(answer) {
-    const turns = Array.isArray(answer?.turns) ? answer.turns : [];
-    const lines = turns.map((turn) => `${turn.said}\n→ ${this.#verdict(turn)}`);
-    for (const text of [answer?.unsent?.said, answer?.unsent?.writing]) if (text) lines.push(text);
-    if (answer?.comment) lines.push(`“${answer.comment}”`);
-    return lines.join("\n\n") || gettext("(empty)");
+    return described(answer);
   }
 
   review() {
-    const whole = document.createElement("div");
-    whole.className = "reviewed";
-    const { turns } = this.answer;
-    const words = document.createElement("p");
-    words.className = "big-words";
-    words.textContent = fill(ngettext("%(n)s turn", "%(n)s turns", turns.length), { n: turns.length });
-    whole.append(words);
-    if (this.doubt) {
-      const left = document.createElement("p");
-      left.className = "card warn";
-      left.textContent = gettext("Your last words were not answered and judged. They are left out if you send it now.");
-      whole.append(left);
-    }
-    whole.append(
-      ...turns.map((turn, at) => numberedAnswer({ text: turn.said }, at + 1, this.#verdict(turn))),
-    );
-    return whole;
+    return reviewed(this.answer.turns, this.doubt);
   }
 
   get #scale() {
@@ -268,12 +249,11 @@ export class TalkBoard extends Kind {
 
   /** The last turn's choice can be changed until a further message is sent. */
   #reopen() {
-    const { said, reply, chosen, strength, both_bad: bothBad, completions } = this.#turns.at(-1);
-    const at = completions ? completions.indexOf(chosen) : chosen;
+    const last = this.#turns.at(-1);
     this.#turns = this.#turns.slice(0, -1);
-    this.#open = { said, reply };
-    this.#step = STRENGTHS.indexOf(strength) * (at === 1 ? 1 : -1) || 0;
-    this.#bothBad = bothBad === true;
+    this.#open = { said: last.said, reply: last.reply };
+    this.#step = stepOf(last);
+    this.#bothBad = last.both_bad === true;
   }
 
   #settle() {
@@ -380,12 +360,6 @@ export class TalkBoard extends Kind {
     this.send();
   }
 
-  #verdict({ chosen, strength, both_bad: bothBad, completions }) {
-    const at = completions ? completions.indexOf(chosen) : chosen;
-    const words = sentence(STRENGTHS.indexOf(strength) * (at === 1 ? 1 : -1));
-    return bothBad ? `${words}. ${gettext("Both are bad.")}` : `${words}.`;
-  }
-
   #paint() {
     this.#paintTalk();
     this.#paintAnswers();
@@ -406,21 +380,13 @@ export class TalkBoard extends Kind {
     if (!this.task.somebody) return gettext("No checkpoint is current here, so nobody answers. Skip this task for now.");
     if (full) return gettext("The talk is as long as it may be. Submit it.");
     if (this.#canChoose && !this.#isChosen) return gettext("Choose an answer first.");
-    if (this.#open && !this.#isChosen) return gettext("The model answers…");
+    if (this.#open && !this.#isChosen) return gettext("Your next message comes after the answers.");
     return this.#open ? gettext("Say more, or submit.") : gettext("Say something to the model.");
   }
 
   /** The talk changes only when a message is sent, so that nothing moves while somebody reads. */
   #paintTalk() {
-    const said = [...this.#turns, ...(this.#open ? [this.#open] : [])];
-    const messages = said.flatMap((turn, at) => {
-      const reply = this.#replies.get(turn.reply);
-      const person = { role: "user", content: turn.said, html: reply?.said?.html };
-      if (at === this.#turns.length) return [person];
-      const answer = reply?.texts[turn.completions ? turn.completions.indexOf(turn.chosen) : turn.chosen];
-      const text = answer?.text ?? gettext("(its text comes when the server is back)");
-      return [person, { role: "assistant", content: text, html: answer?.html }];
-    });
+    const messages = messagesOf(this.#turns, this.#open, this.#replies);
     const state = JSON.stringify(messages);
     if (this.painted === state) return;
     this.painted = state;
