@@ -166,7 +166,7 @@ _listeners: dict[int, tuple[int, asyncio.Task[set[int]]]] = {}
 
 
 async def may_hear(project: int, number: int, user: int) -> bool:
-    """Whether ``user`` is still allowed the project's event ``number``: one query an event for all browsers."""
+    """Whether ``user`` may still have the project's event ``number``: one query an event for all browsers."""
     known, reading = _listeners.get(project, (0, None))
     if reading is None or known < number:
         reading = asyncio.ensure_future(database_sync_to_async(_may_see)(project))
@@ -191,8 +191,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     To the browser: `{"event", "n", …reference}`; first of all `{"event": "ready", "n"}` with the newest
     number. From the browser: `{"since": N}`, answered with every event after N in order, or with
-    `{"event": "reload", "n"}` where more than 500 were missed, or some are pruned. Numbers only grow; an event
-    may come twice, live and caught up, so skip a number already seen. Closed with 4404 where the user may not
+    `{"event": "reload", "n"}` where more than 500 were missed, or some are pruned. Numbers only grow; an
+    event may come twice, live and caught up, so skip a number already seen. Closed with 4404 where the user may not
     see the project, and at the next event once they no longer may.
     """
 
@@ -266,7 +266,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         )
 
     def _since(self, since: int) -> list[dict[str, Any]] | None:
-        """The events after ``since``, one more than `CATCH_UP` at most; None where some of them are pruned."""
+        """The events after ``since``, one more than `CATCH_UP` at most; None where some are pruned."""
         events = Event.objects.filter(project=self.project)
         # The oldest go first, so that one at or before it vouches for all that follow.
         is_old = self.project.created_at < timezone.now() - KEEP

@@ -1,4 +1,4 @@
-"""What workers do for labeling: take back the leases that ran out, warn of those about to, drop old events."""
+"""What workers do for labeling: take back leases that ran out, warn of those about to, drop old events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labeling import live, queue
 @app.periodic(cron="* * * * * */10")
 @app.task(name="labeling.sweep_leases", queue="loop", queueing_lock="sweep_leases")
 def sweep_leases(timestamp: int) -> None:
-    """Give the tasks of expired leases to others, batch by batch; warn the pages of those that run out next."""
+    """Give the tasks of expired leases to others, batch by batch; warn the pages of those that end next."""
     while queue.sweep():
         pass
     queue.warn(now=datetime.fromtimestamp(timestamp, UTC), every=timedelta(seconds=10))
