@@ -13,8 +13,8 @@
   `labeling.turns`; a field ``"unsent"``, what was still being said, is not kept
 - prompt, version 1: ``{"text": str}``, or few-shot ``{"instruction": str, "examples": [{"input", "output"},
   …], "input": str}``, see `labeling.briefs`
-- review, version 1: ``{"decisions": {"<label id>": {"verdict": "accept" | "send_back", "reason"?: str}}}`` for
-  every label that is shown; one that is sent back says why
+- review, version 1: ``{"decisions": {"<label id>": {"verdict": "accept" | "send_back", "reason"?: str}}}``
+  for every label that is shown; one that is sent back says why
 
 Rankings of version 1 had neither ``all_bad`` nor candidates left out, so they read as those of version 2.
 """
@@ -176,7 +176,7 @@ def _review(answer: Answer, shown: Shown) -> Answer:
     if gone := set(decisions) - ids:
         raise AnswerError(
             _part("answer.decisions", min(gone)),
-            "This label was revised, invalidated or judged since. Open the review again: it shows what stands.",
+            "This label was revised, invalidated or judged since. Open the review again: it shows the newest.",
         )
     if left := ids - set(decisions):
         raise AnswerError(
