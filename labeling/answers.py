@@ -176,7 +176,7 @@ def _review(answer: Answer, shown: Shown) -> Answer:
     if gone := set(decisions) - ids:
         raise AnswerError(
             _part("answer.decisions", min(gone)),
-            "This label was revised, invalidated or judged since. Open the review again: it shows the newest.",
+            "This label was revised, invalidated or judged since. Open the review again for the newest.",
         )
     if left := ids - set(decisions):
         raise AnswerError(
