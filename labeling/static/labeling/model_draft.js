@@ -5,7 +5,7 @@
 import { api } from "../js/api.js";
 import { gettext } from "../js/words.js";
 import { reading } from "./reading.js";
-import { delay, isOver, ReplyStream } from "./reply_stream.js";
+import { delay, goingOn, isOver, ReplyStream } from "./reply_stream.js";
 
 export class ModelDraft {
   #view;
@@ -94,11 +94,9 @@ export class ModelDraft {
     }
   }
 
-  #heard(reply) {
+  #heard(heard) {
     const { task } = this.#view;
-    // Who takes over a draft begins anew and says the same: what is read does not go away.
-    const before = this.#reply?.texts[0]?.text ?? "";
-    if (!isOver(reply) && before.startsWith(reply.texts[0].text)) reply.texts[0] = { text: before, html: null };
+    const reply = goingOn(this.#reply, heard);
     this.#reply = reply;
     this.#part("draft").hidden = false;
     reading(this.#part("draft-text"), reply.texts[0]);

@@ -15,6 +15,16 @@ const PATIENCE = 5;
 
 export const isOver = (reply) => reply.state === "done" || reply.state === "failed";
 
+/** A reply as it goes on: who takes it over begins anew and says the same, and what is read does not go away. */
+export function goingOn(before, reply) {
+  if (!before || isOver(reply)) return reply;
+  const texts = reply.texts.map((one, at) => {
+    const shown = before.texts[at] ?? one;
+    return shown.text.startsWith(one.text) ? shown : one;
+  });
+  return { ...reply, texts };
+}
+
 /** Why a reply that is not over may take longer, or null. */
 export function delay({ state, quiet_seconds: quiet, busy, texts }) {
   if (state === "waiting" && busy) return gettext("The model answers somebody else first. Yours follows.");

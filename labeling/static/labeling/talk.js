@@ -11,10 +11,10 @@ import { answerCard } from "./answer_card.js";
 import { conversation } from "./conversation.js";
 import { Kind } from "./kind.js";
 import { reading } from "./reading.js";
-import { delay, isOver, ReplyStream } from "./reply_stream.js";
+import { delay, goingOn, isOver, ReplyStream } from "./reply_stream.js";
 import { Retry } from "./retry.js";
 import { buildScale, FURTHEST, paintScale, sentence, strengthOf, towards } from "./strengths.js";
-import { described, messagesOf, reviewed, stepOf } from "./turns.js";
+import { described, invitation, messagesOf, reviewed, stepOf } from "./turns.js";
 
 export class TalkBoard extends Kind {
   /** Turns as the API has them; the last one may still be open. */
@@ -119,7 +119,7 @@ export class TalkBoard extends Kind {
     return Boolean(this.text.value.trim() || (this.#open && !this.#isChosen));
   }
 
-  /** Where two answers wait to be judged, or judged anew, the keys are for them. */
+  /** Keys are for two answers that wait to be judged, or judged anew. */
   begin() {
     if (!this.text.disabled && (!this.#open || this.text.value)) this.text.focus({ preventScroll: true });
   }
@@ -156,7 +156,7 @@ export class TalkBoard extends Kind {
     this.#remember();
     this.#step = step;
     this.say(`${sentence(step)}.`);
-    this.#chose();
+    this.#repaint();
   }
 
   toggleBothBad() {
@@ -164,7 +164,7 @@ export class TalkBoard extends Kind {
     this.#bothBad = !this.#bothBad;
     this.#step ??= 0;
     this.say(this.#bothBad ? gettext("Both are bad.") : gettext("Not both are bad."));
-    this.#chose();
+    this.#repaint();
   }
 
   undo() {
@@ -172,7 +172,7 @@ export class TalkBoard extends Kind {
       ({ step: this.#step, bothBad: this.#bothBad } = this.#past.pop());
       const now = this.#step === null ? gettext("nothing chosen") : sentence(this.#step);
       this.say(fill(gettext("Undone: %(now)s."), { now }));
-      this.#chose();
+      this.#repaint();
     } else if (this.#isStuck) {
       this.unsend();
     }
@@ -322,14 +322,7 @@ export class TalkBoard extends Kind {
     if (reply.number !== this.#open?.reply) return;
     const before = this.#replies.get(reply.number);
     if (before && isOver(before)) return;
-    // Who takes over an answer begins anew and says the same: what is read does not go away.
-    if (before && !isOver(reply)) {
-      reply.texts = reply.texts.map((one, at) => {
-        const shown = before.texts[at] ?? one;
-        return shown.text.startsWith(one.text) ? shown : one;
-      });
-    }
-    this.#learn(reply);
+    this.#learn(goingOn(before, reply));
     if (reply.state === "done") {
       this.say(gettext("Both answers are here. Choose the better one."));
       this.changed();
@@ -348,7 +341,7 @@ export class TalkBoard extends Kind {
     this.#past.push({ step: this.#step, bothBad: this.#bothBad });
   }
 
-  #chose() {
+  #repaint() {
     this.#paint();
     this.changed();
   }
@@ -371,17 +364,10 @@ export class TalkBoard extends Kind {
     const full = this.#turns.length + Number(this.#isChosen) >= this.task.limits.turns;
     const closed = full || (this.#open && !this.#isChosen) || !this.task.somebody;
     if (this.text.disabled !== Boolean(closed)) this.text.disabled = Boolean(closed);
-    this.text.placeholder = this.#placeholder(full);
+    const { somebody } = this.task;
+    this.text.placeholder = invitation({ somebody, full, open: this.#open, whole: stands, chosen: this.#isChosen });
     this.querySelector("[data-send]").setAttribute("aria-disabled", String(Boolean(closed)));
     this.#paintState();
-  }
-
-  #placeholder(full) {
-    if (!this.task.somebody) return gettext("No checkpoint is current here, so nobody answers. Skip this task for now.");
-    if (full) return gettext("The talk is as long as it may be. Submit it.");
-    if (this.#canChoose && !this.#isChosen) return gettext("Choose an answer first.");
-    if (this.#open && !this.#isChosen) return gettext("Your next message comes after the answers.");
-    return this.#open ? gettext("Say more, or submit.") : gettext("Say something to the model.");
   }
 
   /** The talk changes only when a message is sent, so that nothing moves while somebody reads. */

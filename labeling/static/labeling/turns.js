@@ -14,6 +14,15 @@ function verdict(turn) {
   return turn.both_bad ? `${words}. ${gettext("Both are bad.")}` : `${words}.`;
 }
 
+/** What the empty text of the next message says. */
+export function invitation({ somebody, full, open, whole, chosen }) {
+  if (!somebody) return gettext("No checkpoint is current here, so nobody answers. Skip this task for now.");
+  if (full) return gettext("The talk is as long as it may be. Submit it.");
+  if (!open) return gettext("Say something to the model.");
+  if (chosen) return gettext("Say more, or submit.");
+  return whole ? gettext("Choose an answer first.") : gettext("Your next message comes after the answers.");
+}
+
 /** A talk as a few lines of text. */
 export function described(answer) {
   const turns = Array.isArray(answer?.turns) ? answer.turns : [];
