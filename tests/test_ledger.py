@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -169,6 +169,21 @@ def test_bad_corrections(project: Project, mia: Labeler, fields: Any, field: str
         correct(project, mia, **fields)
     assert refused.value.field == field
     assert not TimeCorrection.objects.exists()
+
+
+def test_a_correction_outlives_whoever_made_it(project: Project, mia: Labeler):
+    admin = new_labeler(project, role="admin").user
+    worked(project, mia, day="2026-11-02", seconds=60)
+    made = ledger.correct(
+        project=project, labeler=mia, day=date(2026, 11, 2), seconds=60, reason="Forgot.", actor=admin
+    )
+    admin.labeler.delete()
+    admin.delete()
+    made.refresh_from_db()
+    assert (made.actor, made.labeler) == (None, mia)
+    for change in ({"seconds": 1}, {"reason": "otherwise"}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            TimeCorrection.objects.filter(pk=made.pk).update(**change)
 
 
 def test_nobody_is_paid_where_they_never_worked(project: Project):

@@ -4,8 +4,12 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-# Verdicts, appeals and corrections of time are a record, as labels are.
-TABLES = ("labeling_review", "labeling_appeal", "labeling_timecorrection")
+# Verdicts, appeals and corrections of time are a record, as labels are; only who corrected may be forgotten.
+RECORDS = {
+    "labeling_review": "update",
+    "labeling_appeal": "update",
+    "labeling_timecorrection": "update of project_id, labeler_id, day, seconds, reason, created_at",
+}
 FORWARD = """
 create function labeling_record_is_append_only() returns trigger language plpgsql as $$
 begin
@@ -13,257 +17,425 @@ begin
         using errcode = 'integrity_constraint_violation';
 end $$;
 """ + "".join(
-    f"create trigger {table}_is_append_only before update or delete on {table}"
+    f"create trigger {table}_is_append_only before {change} or delete on {table}"
     " for each row execute function labeling_record_is_append_only();"
-    for table in TABLES
+    for table, change in RECORDS.items()
 )
 BACKWARD = (
-    "".join(f"drop trigger {table}_is_append_only on {table};" for table in TABLES)
+    "".join(f"drop trigger {table}_is_append_only on {table};" for table in RECORDS)
     + "drop function labeling_record_is_append_only();"
 )
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('guidelines', '0002_immutable'),
-        ('labeling', '0005_account_settings'),
-        ('models_zoo', '0001_initial'),
+        ("guidelines", "0002_immutable"),
+        ("labeling", "0005_account_settings"),
+        ("models_zoo", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Appeal',
+            name="Appeal",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('text', models.TextField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("text", models.TextField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Picture',
+            name="Picture",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('sha256', models.CharField(max_length=64)),
-                ('media_type', models.CharField(max_length=40)),
-                ('content', models.BinaryField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("sha256", models.CharField(max_length=64)),
+                ("media_type", models.CharField(max_length=40)),
+                ("content", models.BinaryField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='Reply',
+            name="Reply",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField(help_text='which of the lease, from 0')),
-                ('wanted', models.PositiveSmallIntegerField(default=1, help_text='answers side by side')),
-                ('seed', models.BigIntegerField()),
-                ('state', models.CharField(choices=[('waiting', 'Waiting'), ('answering', 'Answering'), ('done', 'Done'), ('failed', 'Failed')], default='waiting', max_length=10)),
-                ('texts', models.JSONField(default=list)),
-                ('fault', models.CharField(blank=True, max_length=300)),
-                ('asked_at', models.DateTimeField(auto_now_add=True)),
-                ('seen_at', models.DateTimeField(blank=True, help_text='the last sign of whoever answers it', null=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveSmallIntegerField(help_text="which of the lease, from 0")),
+                ("wanted", models.PositiveSmallIntegerField(default=1, help_text="answers side by side")),
+                ("seed", models.BigIntegerField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("waiting", "Waiting"),
+                            ("answering", "Answering"),
+                            ("done", "Done"),
+                            ("failed", "Failed"),
+                        ],
+                        default="waiting",
+                        max_length=10,
+                    ),
+                ),
+                ("texts", models.JSONField(default=list)),
+                ("fault", models.CharField(blank=True, max_length=300)),
+                ("asked_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "seen_at",
+                    models.DateTimeField(
+                        blank=True, help_text="the last sign of whoever answers it", null=True
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'replies',
+                "verbose_name_plural": "replies",
             },
         ),
         migrations.CreateModel(
-            name='Review',
+            name="Review",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('verdict', models.CharField(choices=[('accept', 'Accept'), ('send_back', 'send back')], max_length=10)),
-                ('reason', models.TextField(blank=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[("accept", "Accept"), ("send_back", "send back")], max_length=10
+                    ),
+                ),
+                ("reason", models.TextField(blank=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.CreateModel(
-            name='TimeCorrection',
+            name="TimeCorrection",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('seconds', models.IntegerField(help_text='below 0 to take off')),
-                ('reason', models.CharField(max_length=500)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("seconds", models.IntegerField(help_text="below 0 to take off")),
+                ("reason", models.CharField(max_length=500)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
         ),
         migrations.AddField(
-            model_name='accountsettings',
-            name='shows_sensitive',
-            field=models.BooleanField(default=False, help_text='sensitive texts are not blurred'),
+            model_name="accountsettings",
+            name="shows_sensitive",
+            field=models.BooleanField(default=False, help_text="sensitive texts are not blurred"),
         ),
         migrations.AddField(
-            model_name='labeler',
-            name='avoids_sensitive',
-            field=models.BooleanField(default=False, help_text='is handed no tasks marked as sensitive'),
+            model_name="labeler",
+            name="avoids_sensitive",
+            field=models.BooleanField(default=False, help_text="is handed no tasks marked as sensitive"),
         ),
         migrations.AddField(
-            model_name='project',
-            name='model_drafts',
-            field=models.BooleanField(default=False, help_text='a demonstration may begin with a draft by the current checkpoint'),
+            model_name="project",
+            name="model_drafts",
+            field=models.BooleanField(
+                default=False, help_text="a demonstration may begin with a draft by the current checkpoint"
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='review_share',
-            field=models.FloatField(default=0, help_text='share of finished tasks whose labels a reviewer looks at, from 0 to 1'),
+            model_name="project",
+            name="review_share",
+            field=models.FloatField(
+                default=0, help_text="share of finished tasks whose labels a reviewer looks at, from 0 to 1"
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='tree_branches',
-            field=models.PositiveSmallIntegerField(default=1, help_text='next turns wanted for one turn of a conversation that grows'),
+            model_name="project",
+            name="tree_branches",
+            field=models.PositiveSmallIntegerField(
+                default=1, help_text="next turns wanted for one turn of a conversation that grows"
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='tree_size',
-            field=models.PositiveSmallIntegerField(default=12, help_text='turns that people write to one conversation, all branches together'),
+            model_name="project",
+            name="tree_size",
+            field=models.PositiveSmallIntegerField(
+                default=12, help_text="turns that people write to one conversation, all branches together"
+            ),
         ),
         migrations.AddField(
-            model_name='project',
-            name='tree_turns',
-            field=models.PositiveSmallIntegerField(default=2, help_text='turns a conversation grows to, by people: 2 is a prompt and its answer'),
+            model_name="project",
+            name="tree_turns",
+            field=models.PositiveSmallIntegerField(
+                default=2, help_text="turns a conversation grows to, by people: 2 is a prompt and its answer"
+            ),
         ),
         migrations.AddField(
-            model_name='prompt',
-            name='next_role',
-            field=models.CharField(choices=[('assistant', 'Assistant'), ('user', 'User')], default='assistant', max_length=10),
+            model_name="prompt",
+            name="next_role",
+            field=models.CharField(
+                choices=[("assistant", "Assistant"), ("user", "User")], default="assistant", max_length=10
+            ),
         ),
         migrations.AddField(
-            model_name='prompt',
-            name='origin',
-            field=models.CharField(choices=[('given', 'Given'), ('written', 'Written'), ('conversed', 'Conversed')], default='given', help_text='imported or made by a program; written by a labeler; a talk with a checkpoint', max_length=10),
+            model_name="prompt",
+            name="origin",
+            field=models.CharField(
+                choices=[("given", "Given"), ("written", "Written"), ("conversed", "Conversed")],
+                default="given",
+                help_text="imported or made by a program; written by a labeler; a talk with a checkpoint",
+                max_length=10,
+            ),
         ),
         migrations.AddField(
-            model_name='prompt',
-            name='root',
-            field=models.ForeignKey(blank=True, help_text='the conversation it grew from; none where it is one itself', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='branches', to='labeling.prompt'),
+            model_name="prompt",
+            name="root",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="the conversation it grew from; none where it is one itself",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="branches",
+                to="labeling.prompt",
+            ),
         ),
         migrations.AddField(
-            model_name='prompt',
-            name='sensitive',
-            field=models.BooleanField(default=False, help_text='blurred until asked for'),
+            model_name="prompt",
+            name="sensitive",
+            field=models.BooleanField(default=False, help_text="blurred until asked for"),
         ),
         migrations.AddField(
-            model_name='prompt',
-            name='withdrawn',
-            field=models.BooleanField(default=False, help_text='a turn before its end was taken back; its labels train nothing'),
+            model_name="prompt",
+            name="withdrawn",
+            field=models.BooleanField(
+                default=False, help_text="a turn before its end was taken back; its labels train nothing"
+            ),
         ),
         migrations.AddField(
-            model_name='prompt',
-            name='written_in',
-            field=models.ForeignKey(blank=True, help_text='the label that wrote its last turn', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='prompts', to='labeling.annotation'),
+            model_name="prompt",
+            name="written_in",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="the label that wrote its last turn",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="prompts",
+                to="labeling.annotation",
+            ),
         ),
         migrations.AddField(
-            model_name='task',
-            name='brief',
-            field=models.JSONField(blank=True, default=dict, help_text='what to write or talk about: {"form", "text"}, either may lack'),
+            model_name="task",
+            name="brief",
+            field=models.JSONField(
+                blank=True,
+                default=dict,
+                help_text='what to write or talk about: {"form", "text"}, either may lack',
+            ),
         ),
         migrations.AddField(
-            model_name='task',
-            name='reviewed',
-            field=models.ForeignKey(blank=True, help_text='the task whose labels it judges, where it is a review', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reviews', to='labeling.task'),
+            model_name="task",
+            name="reviewed",
+            field=models.ForeignKey(
+                blank=True,
+                help_text="the task whose labels it judges, where it is a review",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="reviews",
+                to="labeling.task",
+            ),
         ),
         migrations.AddField(
-            model_name='task',
-            name='sensitive',
-            field=models.BooleanField(default=False, help_text='as its prompt; not for who avoids it'),
+            model_name="task",
+            name="sensitive",
+            field=models.BooleanField(default=False, help_text="as its prompt; not for who avoids it"),
         ),
         migrations.AlterField(
-            model_name='annotation',
-            name='kind',
-            field=models.CharField(choices=[('demonstrate', 'Demonstrate'), ('rank', 'Rank'), ('compare', 'Compare'), ('rate', 'Rate'), ('edit', 'Edit'), ('mark', 'Mark'), ('prompt', 'Prompt'), ('converse', 'Converse'), ('review', 'Review')], max_length=16),
+            model_name="annotation",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("demonstrate", "Demonstrate"),
+                    ("rank", "Rank"),
+                    ("compare", "Compare"),
+                    ("rate", "Rate"),
+                    ("edit", "Edit"),
+                    ("mark", "Mark"),
+                    ("prompt", "Prompt"),
+                    ("converse", "Converse"),
+                    ("review", "Review"),
+                ],
+                max_length=16,
+            ),
         ),
         migrations.AlterField(
-            model_name='dataset',
-            name='kind',
-            field=models.CharField(choices=[('demonstrations', 'Demonstrations'), ('preferences', 'Preferences'), ('ratings', 'Ratings'), ('marks', 'Marks'), ('prompts', 'Prompts')], max_length=16),
+            model_name="dataset",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("demonstrations", "Demonstrations"),
+                    ("preferences", "Preferences"),
+                    ("ratings", "Ratings"),
+                    ("marks", "Marks"),
+                    ("prompts", "Prompts"),
+                ],
+                max_length=16,
+            ),
         ),
         migrations.AlterField(
-            model_name='task',
-            name='kind',
-            field=models.CharField(choices=[('demonstrate', 'Demonstrate'), ('rank', 'Rank'), ('compare', 'Compare'), ('rate', 'Rate'), ('edit', 'Edit'), ('mark', 'Mark'), ('prompt', 'Prompt'), ('converse', 'Converse'), ('review', 'Review')], max_length=16),
+            model_name="task",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("demonstrate", "Demonstrate"),
+                    ("rank", "Rank"),
+                    ("compare", "Compare"),
+                    ("rate", "Rate"),
+                    ("edit", "Edit"),
+                    ("mark", "Mark"),
+                    ("prompt", "Prompt"),
+                    ("converse", "Converse"),
+                    ("review", "Review"),
+                ],
+                max_length=16,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='task',
-            constraint=models.CheckConstraint(condition=models.Q(('kind', 'review'), ('reviewed__isnull', True), _connector='XOR'), name='task_reviews_a_task'),
+            model_name="task",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("kind", "review"), ("reviewed__isnull", True), _connector="XOR"),
+                name="task_reviews_a_task",
+            ),
         ),
         migrations.AddField(
-            model_name='picture',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='pictures', to='labeling.project'),
+            model_name="picture",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="pictures", to="labeling.project"
+            ),
         ),
         migrations.AddField(
-            model_name='reply',
-            name='checkpoint',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='models_zoo.checkpoint'),
+            model_name="reply",
+            name="checkpoint",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="models_zoo.checkpoint"
+            ),
         ),
         migrations.AddField(
-            model_name='reply',
-            name='lease',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='replies', to='labeling.lease'),
+            model_name="reply",
+            name="lease",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="replies", to="labeling.lease"
+            ),
         ),
         migrations.AddField(
-            model_name='reply',
-            name='prompt',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='replies', to='labeling.prompt'),
+            model_name="reply",
+            name="prompt",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="replies", to="labeling.prompt"
+            ),
         ),
         migrations.AddField(
-            model_name='review',
-            name='annotation',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reviews', to='labeling.annotation'),
+            model_name="review",
+            name="annotation",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="reviews", to="labeling.annotation"
+            ),
         ),
         migrations.AddField(
-            model_name='review',
-            name='answers',
-            field=models.OneToOneField(blank=True, help_text='the appeal it decides', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='answer', to='labeling.appeal'),
+            model_name="review",
+            name="answers",
+            field=models.OneToOneField(
+                blank=True,
+                help_text="the appeal it decides",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="answer",
+                to="labeling.appeal",
+            ),
         ),
         migrations.AddField(
-            model_name='review',
-            name='said_in',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='verdicts', to='labeling.annotation'),
+            model_name="review",
+            name="said_in",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="verdicts", to="labeling.annotation"
+            ),
         ),
         migrations.AddField(
-            model_name='appeal',
-            name='review',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='appeal', to='labeling.review'),
+            model_name="appeal",
+            name="review",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.PROTECT, related_name="appeal", to="labeling.review"
+            ),
         ),
         migrations.AddField(
-            model_name='timecorrection',
-            name='actor',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL),
+            model_name="timecorrection",
+            name="actor",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='timecorrection',
-            name='labeler',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='time_corrections', to='labeling.labeler'),
+            model_name="timecorrection",
+            name="labeler",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="time_corrections",
+                to="labeling.labeler",
+            ),
         ),
         migrations.AddField(
-            model_name='timecorrection',
-            name='project',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='time_corrections', to='labeling.project'),
+            model_name="timecorrection",
+            name="project",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="time_corrections",
+                to="labeling.project",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='picture',
-            constraint=models.UniqueConstraint(fields=('project', 'sha256'), name='picture_once_a_project'),
+            model_name="picture",
+            constraint=models.UniqueConstraint(fields=("project", "sha256"), name="picture_once_a_project"),
         ),
         migrations.AddIndex(
-            model_name='reply',
-            index=models.Index(condition=models.Q(('state__in', ['waiting', 'answering'])), fields=['id'], name='reply_waiting'),
+            model_name="reply",
+            index=models.Index(
+                condition=models.Q(("state__in", ["waiting", "answering"])),
+                fields=["id"],
+                name="reply_waiting",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reply',
-            constraint=models.UniqueConstraint(fields=('lease', 'number'), name='reply_number_once'),
+            model_name="reply",
+            constraint=models.UniqueConstraint(fields=("lease", "number"), name="reply_number_once"),
         ),
         migrations.AddConstraint(
-            model_name='review',
-            constraint=models.UniqueConstraint(fields=('annotation', 'said_in'), name='review_once_a_label'),
+            model_name="review",
+            constraint=models.UniqueConstraint(fields=("annotation", "said_in"), name="review_once_a_label"),
         ),
         migrations.AddConstraint(
-            model_name='review',
-            constraint=models.CheckConstraint(condition=models.Q(('verdict', 'accept'), models.Q(('reason', ''), _negated=True), _connector='OR'), name='review_sent_back_with_a_reason'),
+            model_name="review",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("verdict", "accept"), models.Q(("reason", ""), _negated=True), _connector="OR"
+                ),
+                name="review_sent_back_with_a_reason",
+            ),
         ),
         migrations.AddIndex(
-            model_name='timecorrection',
-            index=models.Index(fields=['project', 'day'], name='time_correction_of_day'),
+            model_name="timecorrection",
+            index=models.Index(fields=["project", "day"], name="time_correction_of_day"),
         ),
         migrations.RunSQL(FORWARD, BACKWARD),
     ]
