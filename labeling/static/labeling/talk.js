@@ -57,8 +57,8 @@ export class TalkBoard extends Kind {
   }
 
   disconnectedCallback() {
-    this.#stream?.stop();
-    this.retry?.done();
+    this.#stream.stop();
+    this.retry.done();
   }
 
   get text() {
@@ -75,24 +75,18 @@ export class TalkBoard extends Kind {
 
   get answer() {
     const open = this.#isChosen ? [this.#chosenTurn] : [];
-    const unsent = {
-      ...(this.#open && !open.length ? this.#open : {}),
-      ...(this.text.value ? { writing: this.text.value } : {}),
-    };
+    const unsent = { ...(open.length ? {} : this.#open), ...(this.text.value && { writing: this.text.value }) };
     const rest = Object.keys(unsent).length ? { unsent } : {};
     return this.commented({ turns: [...this.#turns, ...open], ...rest });
   }
 
   set answer(answer) {
-    const turns = Array.isArray(answer?.turns) ? answer.turns : [];
     const { writing = "", said, reply } = answer?.unsent ?? {};
     this.#stream.stop();
-    this.#past = [];
-    this.#step = null;
-    this.#bothBad = false;
-    this.#turns = turns;
+    this.#settle();
+    this.#turns = Array.isArray(answer?.turns) ? answer.turns : [];
     this.#open = typeof said === "string" ? { said, ...(Number.isInteger(reply) ? { reply } : {}) } : null;
-    if (!this.#open && turns.length) this.#reopen();
+    if (!this.#open && this.#turns.length) this.#reopen();
     this.text.value = writing;
     this.keepComment(answer);
     this.#paint();
@@ -153,18 +147,13 @@ export class TalkBoard extends Kind {
       this.say(fill(gettext("%(what)s. It cannot go further."), { what: sentence(step) }));
       return;
     }
-    this.#remember();
-    this.#step = step;
     this.say(`${sentence(step)}.`);
-    this.#repaint();
+    this.#judge(step, this.#bothBad);
   }
 
   toggleBothBad() {
-    this.#remember();
-    this.#bothBad = !this.#bothBad;
-    this.#step ??= 0;
-    this.say(this.#bothBad ? gettext("Both are bad.") : gettext("Not both are bad."));
-    this.#repaint();
+    this.say(this.#bothBad ? gettext("Not both are bad.") : gettext("Both are bad."));
+    this.#judge(this.#step ?? 0, !this.#bothBad);
   }
 
   undo() {
@@ -172,10 +161,9 @@ export class TalkBoard extends Kind {
       ({ step: this.#step, bothBad: this.#bothBad } = this.#past.pop());
       const now = this.#step === null ? gettext("nothing chosen") : sentence(this.#step);
       this.say(fill(gettext("Undone: %(now)s."), { now }));
-      this.#repaint();
-    } else if (this.#isStuck) {
-      this.unsend();
-    }
+      this.#paint();
+      this.changed();
+    } else this.unsend();
   }
 
   /** Say what is in the text to the model; the choice before it stands from now on. */
@@ -265,8 +253,8 @@ export class TalkBoard extends Kind {
 
   /** Fetch what a reload has not got, and follow what is still being said. */
   async #goOn() {
-    if (this.#open && this.#open.reply === undefined) this.#ask();
-    else if (this.#open && !isOver(this.#reply ?? {})) this.#stream.follow(this.#open.reply);
+    if (this.#open?.reply === undefined) this.#ask();
+    else if (!isOver(this.#reply ?? {})) this.#stream.follow(this.#open.reply);
     const missing = this.#turns.map((turn) => turn.reply).filter((number) => !this.#replies.has(number));
     for (const number of missing) {
       try {
@@ -337,11 +325,10 @@ export class TalkBoard extends Kind {
     this.#paint();
   }
 
-  #remember() {
+  #judge(step, bothBad) {
     this.#past.push({ step: this.#step, bothBad: this.#bothBad });
-  }
-
-  #repaint() {
+    this.#step = step;
+    this.#bothBad = bothBad;
     this.#paint();
     this.changed();
   }
@@ -364,8 +351,8 @@ export class TalkBoard extends Kind {
     const full = this.#turns.length + Number(this.#isChosen) >= this.task.limits.turns;
     const closed = full || (this.#open && !this.#isChosen) || !this.task.somebody;
     if (this.text.disabled !== Boolean(closed)) this.text.disabled = Boolean(closed);
-    const { somebody } = this.task;
-    this.text.placeholder = invitation({ somebody, full, open: this.#open, whole: stands, chosen: this.#isChosen });
+    const now = { full, open: this.#open, whole: stands, chosen: this.#isChosen };
+    this.text.placeholder = invitation({ ...now, somebody: this.task.somebody });
     this.querySelector("[data-send]").setAttribute("aria-disabled", String(Boolean(closed)));
     this.#paintState();
   }
@@ -373,9 +360,8 @@ export class TalkBoard extends Kind {
   /** The talk changes only when a message is sent, so that nothing moves while somebody reads. */
   #paintTalk() {
     const messages = messagesOf(this.#turns, this.#open, this.#replies);
-    const state = JSON.stringify(messages);
-    if (this.painted === state) return;
-    this.painted = state;
+    if (this.painted === JSON.stringify(messages)) return;
+    this.painted = JSON.stringify(messages);
     const talk = this.querySelector("[data-talk]");
     talk.hidden = !messages.length;
     talk.replaceChildren(messages.length ? conversation(messages) : "");
