@@ -13,9 +13,10 @@ from django.test import Client
 
 from benchmarks import queue_world
 from benchmarks.queue_world import faults
-from labeling import dataset, tokens
+from labeling.datasets import dataset
 from labeling.models import Event, Labeler, Membership, Project
-from labeling.projects import labeler_for
+from labeling.people import tokens
+from labeling.people.projects import labeler_for
 from rlhf.demo.project import SLUG as DEMO
 
 __all__ = ["DEMO", "World", "faults", "make", "missed"]

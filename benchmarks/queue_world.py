@@ -8,9 +8,9 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from django.db import connection
 
-from labeling import tokens
 from labeling.models import Labeler, Membership, Project
-from labeling.projects import create_project, labeler_for
+from labeling.people import tokens
+from labeling.people.projects import create_project, labeler_for
 
 WORDS = "Once a little fox found a red kite in the garden and shared it with a duck by the river. "
 

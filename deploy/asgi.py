@@ -1,4 +1,4 @@
-"""The application that uvicorn serves: HTTP, and the WebSockets of `labeling.live` and `labeling.streams`."""
+"""The application that uvicorn serves: HTTP, and the WebSockets of `labeling`."""
 
 import os
 
@@ -17,7 +17,8 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 
-from labeling import live, streams  # noqa: E402
+from labeling import live  # noqa: E402
+from labeling.talks import streams  # noqa: E402
 
 routes = [*live.routes, *streams.routes]
 application = ProtocolTypeRouter(

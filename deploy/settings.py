@@ -193,7 +193,7 @@ EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "labeling.tokens.TokenAuthentication",
+        "labeling.people.tokens.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -245,7 +245,7 @@ WHITENOISE_IMMUTABLE_FILE_TEST = r"(?!)" if DEBUG else f"^/{STATIC_URL}"
 # A 2 MB answer is refused by name in `labeling.annotate`, not by a broken connection; imports stream.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
-# The most tokens of one answer that a labeler waits for, see `labeling.responder`.
+# The most tokens of one answer that a labeler waits for, see `labeling.talks.responder`.
 REPLY_TOKENS = _number("REPLY_TOKENS", default=512, least=1)
 
 LOG_LEVEL = os.environ.get("LOG_LEVEL", "WARNING").upper()

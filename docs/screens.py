@@ -89,9 +89,9 @@ SETUP = """
 import json
 from django.contrib.auth.models import User
 from guidelines.criteria import preset
-from labeling import tokens
+from labeling.people import tokens
 from labeling.models import Membership, Project
-from labeling.projects import create_member, create_project
+from labeling.people.projects import create_member, create_project
 ada = User.objects.get(username="ada")
 spans = [{"key": "well_said", "label": "Well said", "scope": "completion", "type": "span"},
          {"key": "wrong", "label": "Wrong", "scope": "completion", "type": "span"}]

@@ -16,7 +16,9 @@ from django.db.models import Subquery
 from django.utils import timezone
 
 from guidelines.models import GuidelineVersion
-from labeling import answers, conversations, live, queue, replies, reviews, sensitive_content, turns
+from labeling import answers, live, queue
+from labeling.content import sensitive_content
+from labeling.content.texts import share_kept
 from labeling.models import (
     Annotation,
     Completion,
@@ -29,7 +31,9 @@ from labeling.models import (
     Split,
     Task,
 )
-from labeling.texts import share_kept
+from labeling.reviewing import reviews
+from labeling.talks import replies, turns
+from labeling.writing import conversations
 
 
 class Conflict(Exception):

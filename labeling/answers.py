@@ -10,9 +10,9 @@
 - edit, version 1: ``{"text": str}``, the model's answer made right
 - mark, version 1: ``{"marks": [{"start", "end", "criterion": key, "comment"?}, …]}``, see `labeling.marks`
 - converse, version 1: ``{"turns": [{"said", "reply", "chosen", "strength", "both_bad"?}, …]}``, see
-  `labeling.turns`; a field ``"unsent"``, what was still being said, is not kept
+  `labeling.talks.turns`; a field ``"unsent"``, what was still being said, is not kept
 - prompt, version 1: ``{"text": str}``, or few-shot ``{"instruction": str, "examples": [{"input", "output"},
-  …], "input": str}``, see `labeling.briefs`
+  …], "input": str}``, see `labeling.writing.briefs`
 - review, version 1: ``{"decisions": {"<label id>": {"verdict": "accept" | "send_back", "reason"?: str}}}``
   for every label that is shown; one that is sent back says why
 
@@ -27,10 +27,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from labeling import briefs, marks, turns
+from labeling import marks
+from labeling.content.texts import Message, strings, unstorable
 from labeling.faults import AnswerError as AnswerError
 from labeling.models import Task
-from labeling.texts import Message, strings, unstorable
+from labeling.talks import turns
+from labeling.writing import briefs
 
 SCHEMA: dict[str, int] = {
     Task.Kind.DEMONSTRATE: 1,

@@ -16,9 +16,9 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from labeling.annotate import Conflict, StaleDraft
-from labeling.conversations import Closed, TakenBack
 from labeling.queue import LeaseLost
-from labeling.reviews import Settled
+from labeling.reviewing.reviews import Settled
+from labeling.writing.conversations import Closed, TakenBack
 
 MEDIA_TYPE = "application/problem+json"
 BAD_INPUT = "urn:tutelage:bad-input"

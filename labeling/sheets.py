@@ -10,8 +10,11 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from guidelines.render import answer_html
-from labeling import branching, message_html, model_drafts, review_sheets, talk
+from labeling.content import message_html
 from labeling.models import Candidate, Draft, Lease, Task
+from labeling.reviewing import review_sheets
+from labeling.talks import model_drafts, talk
+from labeling.writing import branching
 
 # What the sheet of a kind holds besides.
 PARTS: dict[str, Callable[[Lease], dict[str, Any]]] = {

@@ -15,11 +15,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from guidelines.models import GuidelineVersion
 from guidelines.render import answer_html, body_html
-from labeling import answers, keys, ledger, pictures, sensitive_content, tokens
-from labeling.access import SignedInRequest, kinds_for, membership_of, project_context
-from labeling.desk import MOST_COUNTED, desk, waiting
+from labeling import answers
+from labeling.content import pictures, sensitive_content
 from labeling.models import ApiToken, Labeler, Membership, Task
-from labeling.projects import labeler_for
+from labeling.people import keys, ledger, tokens
+from labeling.people.access import SignedInRequest, kinds_for, membership_of, project_context
+from labeling.people.desk import MOST_COUNTED, desk, waiting
+from labeling.people.projects import labeler_for
 
 LONGEST_TOKEN_NAME = 80
 

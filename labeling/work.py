@@ -18,9 +18,9 @@ from django.db.models import Exists, OuterRef
 
 from guidelines.models import GuidelineVersion
 from labeling import live, marks
+from labeling.content.texts import text_hash
 from labeling.faults import FieldError
 from labeling.models import Candidate, Completion, Project, Prompt, Task
-from labeling.texts import text_hash
 from models_zoo.models import Checkpoint
 
 BATCH = 500

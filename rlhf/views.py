@@ -15,9 +15,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
-from labeling import dataset
-from labeling.access import membership_of, project_context
+from labeling.datasets import dataset
 from labeling.models import Dataset, Membership
+from labeling.people.access import membership_of, project_context
 from models_zoo.models import Checkpoint
 from rlhf.checkpoints import comparison, lineage
 from rlhf.models import Metric, Round, Run

@@ -17,9 +17,9 @@ SETUP = """
 import json, sys
 from django.contrib.auth.models import User
 from labeling.models import Candidate, Completion, Prompt, Task
-from labeling.projects import create_member, create_project
-from labeling.texts import text_hash
-from labeling import tokens
+from labeling.people.projects import create_member, create_project
+from labeling.content.texts import text_hash
+from labeling.people import tokens
 
 given = json.loads({given!r})
 owner = User.objects.create_user(given["owner"], password=given["password"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from labeling import taste
+from labeling.simulated import taste
 from models_zoo import generate, load, stories
 from rlhf.trainers.run_directory import RunDirectory
 

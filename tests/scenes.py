@@ -7,9 +7,9 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
+from labeling.content.texts import text_hash
 from labeling.models import Candidate, Completion, Labeler, Lease, Membership, Project, Prompt, Task
-from labeling.projects import create_project, labeler_for
-from labeling.texts import text_hash
+from labeling.people.projects import create_project, labeler_for
 
 _numbers = count()
 # The kinds of task that `new_task` and `an_answer` know.

@@ -12,7 +12,7 @@ from scenes import KINDS
 
 from guidelines import criteria
 from labeling import answers
-from labeling.texts import share_kept
+from labeling.content.texts import share_kept
 
 TEXT = "A fox \U0001f98a ran."
 CRITERIA = criteria.check(

@@ -26,9 +26,10 @@ from scenes import KINDS, new_labeler, new_project, new_task
 
 from guidelines import publish
 from guidelines.render import answer_html
-from labeling import queue, tokens
+from labeling import queue
 from labeling.models import Annotation, Completion, Draft, Labeler, Lease, Membership, Project, Task
-from labeling.projects import settings_of
+from labeling.people import tokens
+from labeling.people.projects import settings_of
 
 pytestmark = pytest.mark.django_db
 
@@ -597,8 +598,8 @@ def test_bad_import(project: Project, query: str, body: Any, field: str) -> None
 
 OWNER = """
 from django.contrib.auth.models import User
-from labeling import tokens
-from labeling.projects import create_project
+from labeling.people import tokens
+from labeling.people.projects import create_project
 user = User.objects.create_user("uploader")
 create_project(slug="uploads", name="Uploads", guideline_title="Kind", guideline_body="Be kind", owner=user)
 print(tokens.issue(user=user, name="tests"))

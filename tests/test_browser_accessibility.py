@@ -23,8 +23,9 @@ SETUP = """
 import json
 from pathlib import Path
 from django.contrib.auth.models import User
-from labeling import dataset, intake
-from labeling.projects import create_project
+from labeling.datasets import dataset
+from labeling.incoming import intake
+from labeling.people.projects import create_project
 from models_zoo import registry
 from rlhf.models import Metric, Run
 from rlhf.rounds import loop

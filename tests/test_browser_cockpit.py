@@ -17,8 +17,8 @@ SETUP = """
 import json, random
 from pathlib import Path
 from django.contrib.auth.models import User
-from labeling import intake
-from labeling.projects import create_project
+from labeling.incoming import intake
+from labeling.people.projects import create_project
 from models_zoo import registry, stories
 from rlhf.rounds import loop, sampling
 from rlhf.models import Run

@@ -23,7 +23,7 @@ ANSWERS = [
 PEOPLE = """
 from django.contrib.auth.models import User
 from labeling.models import Membership, Project
-from labeling.projects import labeler_for
+from labeling.people.projects import labeler_for
 project = Project.objects.get(slug={slug!r})
 for name, role in {people!r}:
     user = User.objects.create_user(name, password={password!r})
@@ -33,7 +33,8 @@ for name, role in {people!r}:
 LABEL = """
 import uuid
 from django.contrib.auth.models import User
-from labeling import annotate, queue, reviews
+from labeling import annotate, queue
+from labeling.reviewing import reviews
 from labeling.models import Project
 project = Project.objects.get(slug={slug!r})
 for name, order, comment in {labels!r}:
@@ -345,7 +346,7 @@ def test_axe_finds_nothing(server: Server, pages: Any, scheme: Any) -> None:
 
 def outcomes_of(team: Team, name: str) -> str:
     return team.server.shell(
-        "from labeling import reviews; from labeling.models import Annotation;"
+        "from labeling.reviewing import reviews; from labeling.models import Annotation;"
         f"labels = Annotation.objects.filter(labeler__name={name!r}, kind='rank');"
         "print([one.state.value for one in reviews.outcomes(labels.values_list('pk', flat=True)).values()])"
     )

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 SETUP = """
 from pathlib import Path
-from labeling import talk
+from labeling.talks import talk
 from labeling.models import Project
 from models_zoo import registry
 project = Project.objects.get(slug={slug!r})
@@ -172,7 +172,7 @@ def test_nobody_answers_and_then_somebody_does(server: Server, page: Page) -> No
 SLOW = """
 import time
 from django.core.management import call_command
-from labeling import responder
+from labeling.talks import responder
 from models_zoo import generate
 said = generate.stream
 def slowly(*given, **how):

@@ -8,8 +8,8 @@ import pytest
 from django.urls import reverse
 from scenes import new_labeler, new_project
 
+from labeling.content.texts import text_hash
 from labeling.models import Dataset, Prompt
-from labeling.texts import text_hash
 from models_zoo.models import Checkpoint
 from rlhf.models import Round, RoundStep, Run, RunInput
 from rlhf.rounds import steps

@@ -16,7 +16,7 @@ from django.core.management.base import CommandError
 from runs import BASE, SFT, demonstrations
 from scenes import new_labeler, new_project, new_task
 
-from labeling import intake
+from labeling.incoming import intake
 from models_zoo import registry, stories
 from models_zoo.models import Checkpoint
 from rlhf.models import Run

@@ -21,11 +21,14 @@ from scenes import new_labeler, new_project, new_task
 from test_api import Api, api_of, problem, send
 from test_intake import shared
 
-from labeling import annotate, branching, briefs, conversations, dataset, intake, queue, work
+from labeling import annotate, queue, work
 from labeling.answers import AnswerError
+from labeling.datasets import dataset
+from labeling.incoming import intake
+from labeling.incoming.rowfiles import read_rows
 from labeling.models import Annotation, Labeler, Lease, Project, Prompt, Split, Task
-from labeling.projects import ProjectError, change_settings
-from labeling.rowfiles import read_rows
+from labeling.people.projects import ProjectError, change_settings
+from labeling.writing import branching, briefs, conversations
 
 pytestmark = pytest.mark.django_db
 

@@ -16,9 +16,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from scenes import new_labeler, new_project, new_task
 
-from labeling import annotate, dataset, queue, readings, replies, talk, tokens
+from labeling import annotate, queue
+from labeling.content.texts import text_hash
+from labeling.datasets import dataset
 from labeling.models import Annotation, Completion, Labeler, Lease, Project, Prompt, Reply, Task
-from labeling.texts import text_hash
+from labeling.people import tokens
+from labeling.reviewing import readings
+from labeling.talks import replies, talk
 from models_zoo.generate import Completion as Answer
 from models_zoo.models import Checkpoint
 
@@ -220,7 +224,7 @@ def test_the_same_message_is_asked_once(lease: Lease) -> None:
 
 
 def test_a_talk_has_an_end(lease: Lease, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labeling.turns.MOST_TURNS", 2)
+    monkeypatch.setattr("labeling.talks.turns.MOST_TURNS", 2)
     turns = a_talk(lease, (0, "much"), (1, "slightly"))
     answer = post(lease, "say", {"text": "Go on.", "turns": turns})
     assert answer.status_code == 409

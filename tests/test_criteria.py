@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from scenes import new_labeler, new_project, new_task
 
 from guidelines import criteria, publish
-from labeling import tokens
 from labeling.models import Project
+from labeling.people import tokens
 
 SCALE = {"key": "clear", "label": "Clear", "scope": "completion", "type": "scale", "min": 1, "max": 5}
 FLAG = {"key": "rude", "label": "Rude", "scope": "completion", "type": "flag"}

@@ -12,9 +12,11 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from guidelines import publish
-from labeling import annotate, dataset, formats, projects, queue, work
+from labeling import annotate, queue, work
+from labeling.content.texts import text_hash
+from labeling.datasets import dataset, formats
 from labeling.models import Annotation, Dataset, Membership, Prompt, Split
-from labeling.texts import text_hash
+from labeling.people import projects
 from models_zoo.models import Checkpoint
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,10 @@ from django.db.models import Count
 
 from guidelines import render
 from guidelines.models import Guideline
-from labeling import dataset, demo_accounts, queue
+from labeling import queue
+from labeling.datasets import dataset
 from labeling.models import Annotation, ApiToken, Completion, Labeler, Lease, Project, Prompt, Task
+from labeling.people import demo_accounts
 from models_zoo import store, stories
 from models_zoo.models import Checkpoint
 from rlhf.demo import project as demo_project

@@ -14,9 +14,11 @@ from scenes import an_answer, new_labeler, new_project, new_task
 
 from guidelines import publish
 from guidelines.render import body_html, markdown
-from labeling import annotate, demo_accounts, queue, reviews
-from labeling.desk import desk, waiting
+from labeling import annotate, queue
 from labeling.models import Annotation, ApiToken, Labeler, Lease, Project, Task
+from labeling.people import demo_accounts
+from labeling.people.desk import desk, waiting
+from labeling.reviewing import reviews
 
 pytestmark = pytest.mark.django_db
 

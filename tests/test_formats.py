@@ -6,7 +6,7 @@ import orjson
 import pytest
 from pyarrow import parquet
 
-from labeling import formats
+from labeling.datasets import formats
 
 ASKED = [{"role": "user", "content": "A story, “please”."}]
 LABEL = {"weight": 1.0, "label": "1", "labeler": "leo", "guideline_version": 1}

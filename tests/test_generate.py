@@ -116,4 +116,3 @@ def test_stream_tells_seldom_where_asked(model, tokenizer):
     (asked,), sampling = conversations(1), generate.Sampling(max_new_tokens=20)
     told = list(generate.stream(model, tokenizer, asked, seeds=[1, 2], sampling=sampling, every=3600))
     assert told == [sampled(model, tokenizer, [asked] * 2, [1, 2], max_new_tokens=20)]
-

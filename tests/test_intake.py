@@ -12,7 +12,9 @@ from django.db.models import Count
 from django.test.utils import CaptureQueriesContext
 from scenes import new_labeler, new_project, new_task
 
-from labeling import dataset, intake, queue, rowfiles, work
+from labeling import queue, work
+from labeling.datasets import dataset
+from labeling.incoming import intake, rowfiles
 from labeling.models import Annotation, Completion, Import, Labeler, Prompt, Task
 
 pytestmark = pytest.mark.django_db

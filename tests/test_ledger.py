@@ -17,9 +17,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from scenes import an_answer, new_labeler, new_project, new_task
 
-from labeling import annotate, ledger, queue
-from labeling.desk import desk
+from labeling import annotate, queue
 from labeling.models import Annotation, Labeler, Lease, Membership, Project, TimeCorrection
+from labeling.people import ledger
+from labeling.people.desk import desk
 
 pytestmark = pytest.mark.django_db
 TODAY = "2026-11-20"

@@ -10,9 +10,12 @@ from conftest import until
 from django.db import IntegrityError, transaction
 from scenes import new_labeler, new_project
 
-from labeling import annotate, dataset, intake, queue, taste, work
+from labeling import annotate, queue, work
+from labeling.datasets import dataset
+from labeling.incoming import intake
 from labeling.models import Annotation, Candidate, Task
-from labeling.projects import create_member, labeler_for
+from labeling.people.projects import create_member, labeler_for
+from labeling.simulated import taste
 from models_zoo.models import Checkpoint
 from rlhf.demo import project as demo_project
 from rlhf.models import Loop, Round, RoundStep, Run

@@ -16,9 +16,10 @@ from scenes import new_labeler, new_project, new_task
 from guidelines import publish
 from guidelines.criteria import GuidelineError
 from guidelines.criteria import check as check_criteria
-from labeling import annotate, answers, dataset, formats, marks, queue, work
+from labeling import annotate, answers, marks, queue, work
+from labeling.content.texts import text_hash
+from labeling.datasets import dataset, formats
 from labeling.models import Annotation, Candidate, Completion, Project, Task
-from labeling.texts import text_hash
 
 pytestmark = pytest.mark.django_db
 

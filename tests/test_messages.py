@@ -11,10 +11,13 @@ import images
 import pytest
 from scenes import new_project
 
-from labeling import dataset, formats, intake, message_html, work
-from labeling.messages import check_messages, plain, text_of
+from labeling import work
+from labeling.content import message_html
+from labeling.content.messages import check_messages, plain, text_of
+from labeling.content.texts import MOST_BYTES, TextError, text_hash
+from labeling.datasets import dataset, formats
+from labeling.incoming import intake
 from labeling.models import Completion, Prompt
-from labeling.texts import MOST_BYTES, TextError, text_hash
 
 USER = {"role": "user", "content": "Is it cold in Oslo?"}
 COLD = {"role": "assistant", "content": "Yes, 2 °C."}

@@ -15,9 +15,11 @@ from django.utils import timezone
 from scenes import an_answer, new_labeler, new_project, new_task
 
 from guidelines import publish
-from labeling import annotate, dataset, intake, queue
+from labeling import annotate, queue
+from labeling.content.texts import text_hash
+from labeling.datasets import dataset
+from labeling.incoming import intake
 from labeling.models import Annotation, Completion, Labeler, Membership, Project, Prompt
-from labeling.texts import text_hash
 from models_zoo import store
 from models_zoo.models import Checkpoint
 from rlhf.checkpoints import comparison, endings

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import new_labeler, new_project, new_task
 
-from labeling import intake, pictures
+from labeling.content import pictures
+from labeling.incoming import intake
 from labeling.models import Picture, Prompt, Task
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'

@@ -20,9 +20,10 @@ from django.utils import timezone
 from scenes import new_labeler, new_project
 
 from guidelines.render import answer_html
-from labeling import queue, replies, talk
+from labeling import queue
 from labeling.models import Completion, Lease, Project, Reply
-from labeling.responder import Responder
+from labeling.talks import replies, talk
+from labeling.talks.responder import Responder
 from models_zoo import registry
 
 SHIPPED = ROOT / "models_zoo" / "pocket_stories" / "sft"
@@ -277,6 +278,6 @@ def test_a_database_that_is_away_is_one_line(home: Path) -> None:
 
 
 def test_lost_is_longer_than_a_sign() -> None:
-    from labeling import responder
+    from labeling.talks import responder
 
     assert timedelta(seconds=3 * responder.SIGN) < replies.LOST

@@ -11,11 +11,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from scenes import an_answer, new_labeler, new_project, new_task
 
-from labeling import annotate, queue, readings, reviews, tokens
+from labeling import annotate, queue
 from labeling.answers import AnswerError
 from labeling.models import Annotation, Event, Labeler, Lease, Project, Review, Task
-from labeling.review_sheets import part
-from labeling.reviews import Settled, State
+from labeling.people import tokens
+from labeling.reviewing import readings, reviews
+from labeling.reviewing.review_sheets import part
+from labeling.reviewing.reviews import Settled, State
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,9 @@ from scenes import new_labeler, new_project, new_task
 
 from guidelines import publish
 from guidelines.criteria import preset
-from labeling import annotate, intake, queue, sensitive_content
+from labeling import annotate, queue
+from labeling.content import sensitive_content
+from labeling.incoming import intake
 from labeling.models import Draft, Labeler, Lease, Project, Prompt, Task
 
 pytestmark = pytest.mark.django_db

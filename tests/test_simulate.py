@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, Server, free_port
 
-from labeling import simulate
+from labeling.simulated import simulate
 
 # Each needs a server of its own.
 pytestmark = pytest.mark.slow
@@ -21,10 +21,11 @@ STORIES = 40
 MAKE = """
 import json, random
 from django.contrib.auth.models import User
-from labeling import tokens, work
+from labeling.people import tokens
+from labeling import work
 from labeling.models import Completion, Prompt
-from labeling.projects import create_project
-from labeling.texts import text_hash
+from labeling.people.projects import create_project
+from labeling.content.texts import text_hash
 from models_zoo import stories
 user, _ = User.objects.get_or_create(username="ada")
 project = create_project(

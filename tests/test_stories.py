@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from labeling import taste
+from labeling.simulated import taste
 from models_zoo import generate, load, stories
 from tests.runs import SFT, messages
 

@@ -15,8 +15,9 @@ from conftest import Server
 SETUP = """
 from django.contrib.auth.models import User
 from django.test import Client
-from labeling import queue, talk
-from labeling.projects import create_member, create_project, labeler_for
+from labeling import queue
+from labeling.talks import talk
+from labeling.people.projects import create_member, create_project, labeler_for
 from models_zoo.models import Checkpoint
 project = create_project(slug="streams", name="S", guideline_title="S", guideline_body="# Be kind")
 project.current_checkpoint = Checkpoint.objects.create(name="streams", kind="sft", digest="x", folder="none")
@@ -33,7 +34,7 @@ talk.say(lease_id=lease.pk, labeler=labeler, text="Hello", chosen=[])
 print(lease.pk)
 """
 TELL = """
-from labeling import replies
+from labeling.talks import replies
 from labeling.models import Reply
 reply = replies.claim() or Reply.objects.select_related("lease").get(lease={lease!r})
 replies.tell(reply, [{text!r}, "B"])

@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from labeling import tokens
 from labeling.models import ApiToken
+from labeling.people import tokens
 
 pytestmark = pytest.mark.django_db
 

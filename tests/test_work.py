@@ -3,9 +3,10 @@
 import pytest
 from django.contrib.auth.models import User
 
-from labeling import projects, queue, work
+from labeling import queue, work
+from labeling.content.texts import text_hash
 from labeling.models import ApiToken, Candidate, Completion, Event, Labeler, Membership, Prompt, Task
-from labeling.texts import text_hash
+from labeling.people import projects
 from models_zoo.models import Checkpoint
 
 pytestmark = pytest.mark.django_db

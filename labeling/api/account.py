@@ -8,10 +8,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import keys, sensitive_content
 from labeling.api import forms
 from labeling.api.doors import Door
+from labeling.content import sensitive_content
 from labeling.models import AccountSettings
+from labeling.people import keys
 
 
 class Keys(Door):

@@ -11,10 +11,10 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import dataset as datasets
-from labeling import formats
 from labeling.api import forms
 from labeling.api.doors import Door
+from labeling.datasets import dataset as datasets
+from labeling.datasets import formats
 from labeling.models import Dataset, Project
 
 

@@ -19,11 +19,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from labeling.access import membership_of
 from labeling.api import OrjsonParser
 from labeling.models import Labeler, Membership
+from labeling.people.access import membership_of
+from labeling.people.projects import labeler_for
 from labeling.problems import MEDIA_TYPE
-from labeling.projects import labeler_for
 
 
 class FieldErrorForm(serializers.Serializer[Any]):
@@ -65,7 +65,7 @@ class DoorSchema(AutoSchema):
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
-    target_class = "labeling.tokens.TokenAuthentication"
+    target_class = "labeling.people.tokens.TokenAuthentication"
     name = "token"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:

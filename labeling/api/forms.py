@@ -7,9 +7,9 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from labeling import formats
+from labeling.datasets import formats
 from labeling.models import Dataset, Labeler, Membership, Reply, Split, Task
-from labeling.reviews import State
+from labeling.reviewing.reviews import State
 
 LONGEST_ACTIVITY = 24 * 3600
 ANSWERS = """By the kind of task, each with a "comment" where there is one:
@@ -353,7 +353,7 @@ class JudgedForm(Rest):
     earlier = serializers.IntegerField(allow_null=True, help_text="the label that it revises")
     comment = serializers.CharField()
     parts = serializers.ListField(
-        child=serializers.DictField(), help_text="the answer in words, as `labeling.readings` has them"
+        child=serializers.DictField(), help_text="the answer in words, as `reviewing.readings` has them"
     )
     sent_back = serializers.CharField(required=False, help_text="appeals only: the first reviewer's reason")
     appeal = serializers.CharField(required=False, help_text="appeals only: why the author disagrees")

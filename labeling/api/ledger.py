@@ -8,10 +8,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import ledger
 from labeling.api import forms
 from labeling.api.doors import Door
 from labeling.models import Labeler
+from labeling.people import ledger
 
 
 class ProjectLedger(Door):

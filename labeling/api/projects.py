@@ -13,12 +13,16 @@ from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import conversations, intake, reviews, talk, work
+from labeling import work
 from labeling.api import OrjsonParser, forms
 from labeling.api.doors import Door
+from labeling.incoming import intake
 from labeling.models import Annotation, Import, Membership, Project, Task
+from labeling.people.projects import change_settings, create_member, settings_of
 from labeling.problems import TooLarge
-from labeling.projects import change_settings, create_member, settings_of
+from labeling.reviewing import reviews
+from labeling.talks import talk
+from labeling.writing import conversations
 
 # An import is one transaction in one web thread; `manage.py import_prompts` takes files of any size.
 MOST_BYTES = 256 * 1024 * 1024

@@ -6,10 +6,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import reviews
 from labeling.api import forms
 from labeling.api.doors import Door
 from labeling.models import Annotation, Project
+from labeling.reviewing import reviews
 from labeling.sheets import sheet
 
 

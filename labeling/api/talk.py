@@ -8,9 +8,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import model_drafts, replies, talk
 from labeling.api import forms
 from labeling.api.doors import Door
+from labeling.talks import model_drafts, replies, talk
 
 
 class LeaseSay(Door):

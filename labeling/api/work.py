@@ -10,12 +10,14 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling import annotate, conversations, queue, reviews
-from labeling.access import kinds_for
+from labeling import annotate, queue
 from labeling.api import forms
 from labeling.api.doors import Door
 from labeling.models import Annotation, Membership, Project
+from labeling.people.access import kinds_for
+from labeling.reviewing import reviews
 from labeling.sheets import seconds_left, sheet
+from labeling.writing import conversations
 
 
 class Next(Door):

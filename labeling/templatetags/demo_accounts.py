@@ -6,7 +6,7 @@ from django import template
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from labeling.demo_accounts import ACCOUNTS, PASSWORD
+from labeling.people.demo_accounts import ACCOUNTS, PASSWORD
 
 register = template.Library()
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 from django import template
 from django.utils.translation import gettext as _
 
-from labeling.desk import OUTCOMES, WORDS
 from labeling.models import Task
-from labeling.reviews import State
+from labeling.people.desk import OUTCOMES, WORDS
+from labeling.reviewing.reviews import State
 
 register = template.Library()
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from labeling import taste
 from labeling.models import Completion, Prompt, Split
+from labeling.simulated import taste
 
 
 def shares(answers: Mapping[Prompt, Sequence[Completion]]) -> dict[str, float] | None:

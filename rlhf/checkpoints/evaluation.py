@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from labeling import taste as tastes
 from labeling.models import Project, Prompt, Split
+from labeling.simulated import taste as tastes
 from models_zoo.models import Checkpoint
 from rlhf.models import Run
 from rlhf.rounds import sampling

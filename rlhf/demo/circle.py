@@ -20,9 +20,10 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError
 
-from labeling import simulate, taste, tokens
 from labeling.models import Project, Task
-from labeling.projects import create_project
+from labeling.people import tokens
+from labeling.people.projects import create_project
+from labeling.simulated import simulate, taste
 from models_zoo import registry, stories
 from models_zoo.models import Checkpoint
 from rlhf.checkpoints import evaluation

@@ -14,10 +14,12 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from labeling import demo_accounts, intake, work
+from labeling import work
+from labeling.content.texts import text_hash
+from labeling.incoming import intake
 from labeling.models import Project, Prompt, Task
-from labeling.projects import create_project
-from labeling.texts import text_hash
+from labeling.people import demo_accounts
+from labeling.people.projects import create_project
 from models_zoo import registry, stories
 from models_zoo.models import Checkpoint
 from rlhf.demo import samples as demo_samples

@@ -18,7 +18,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from labeling import live
-from labeling.dataset import DatasetError
+from labeling.datasets.dataset import DatasetError
 from labeling.faults import FieldError
 from labeling.models import Project, Task
 from labeling.work import WorkError

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from guidelines.models import GuidelineVersion
-from labeling import dataset
+from labeling.datasets import dataset
 from labeling.models import Annotation, Dataset, Lease, Project, Task
 from rlhf.models import Loop, Metric, Round, RoundStep, Run
 from rlhf.rounds import loop, sampling, summary

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef
 
-from labeling import dataset
+from labeling.datasets import dataset
 from labeling.models import Dataset, DatasetItem, Task
 from rlhf.models import Round, RoundStep
 

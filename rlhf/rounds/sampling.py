@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from labeling import work
-from labeling.messages import plain
+from labeling.content.messages import plain
 from labeling.models import Completion, Project, Prompt, Split, Task
 from models_zoo.models import Checkpoint
 from rlhf.models import Loop, Round, Run

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Count
 
-from labeling import dataset
+from labeling.datasets import dataset
 from labeling.models import Dataset, Prompt, Split
 from models_zoo.models import Checkpoint
 from rlhf.checkpoints import endings, evaluation

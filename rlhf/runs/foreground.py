@@ -12,7 +12,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from labeling import command_line, rowfiles
+from labeling import command_line
+from labeling.incoming import rowfiles
 from labeling.models import Project
 from models_zoo import registry
 from models_zoo.models import Checkpoint

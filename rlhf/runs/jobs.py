@@ -22,8 +22,8 @@ from procrastinate.contrib.django.django_connector import DjangoConnector
 from procrastinate.exceptions import AlreadyEnqueued
 from procrastinate.manager import JobManager
 
-from labeling import dataset as datasets
 from labeling import live
+from labeling.datasets import dataset as datasets
 from labeling.faults import FieldError
 from labeling.models import Dataset, Project
 from models_zoo import registry, store

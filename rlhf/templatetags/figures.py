@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
-from labeling import dataset
+from labeling.datasets import dataset
 from labeling.models import Dataset
 from models_zoo.models import Checkpoint
 from rlhf.rounds import summary

@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 from django.core.management.base import CommandError, CommandParser
 
-from labeling import command_line, dataset, formats
+from labeling import command_line
+from labeling.datasets import dataset, formats
 from labeling.models import Dataset, Project
 
 

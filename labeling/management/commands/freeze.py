@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from labeling import command_line, dataset
+from labeling import command_line
+from labeling.datasets import dataset
 from labeling.models import Dataset
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from labeling import command_line, intake, work
+from labeling import command_line, work
+from labeling.incoming import intake
 from labeling.models import Import, Split, Task
 
 LISTED = 20

@@ -26,7 +26,7 @@ class Command(command_line.Command):
         )
 
     def perform(self, **options: Any) -> dict[str, Any]:
-        from labeling import ledger
+        from labeling.people import ledger
 
         self.mistakes = (ledger.LedgerError,)
         days: dict[str, Any] = {}

@@ -6,8 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from labeling import briefs, command_line, conversations, reviews, talk, texts, turns, work
+from labeling import command_line, work
+from labeling.content import texts
 from labeling.models import Task
+from labeling.reviewing import reviews
+from labeling.talks import talk, turns
+from labeling.writing import briefs, conversations
 
 # The options of each kind that has its own.
 OWN: dict[str, tuple[str, ...]] = {

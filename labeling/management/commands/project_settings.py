@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from labeling import command_line, projects
+from labeling import command_line
+from labeling.people import projects
 
 
 class Command(command_line.Command):

@@ -25,7 +25,7 @@ class Command(command_line.Command):
         parser.add_argument("--project", required=True, metavar="SLUG")
         parser.add_argument("--file", required=True, type=Path, help="the text, in Markdown")
         by = parser.add_mutually_exclusive_group()
-        by.add_argument("--criteria", type=Path, metavar="FILE", help="a JSON list of scales, flags and spans")
+        by.add_argument("--criteria", type=Path, metavar="FILE", help="JSON: scales, flags and spans")
         by.add_argument("--preset", choices=list(criteria.PRESETS), help="criteria of a known project")
         parser.add_argument("--note", default="", help="what changed, in one sentence")
 

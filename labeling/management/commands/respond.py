@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, idle: float, **options: Any) -> None:
         if idle <= 0:
             raise CommandError(f"--idle must be above 0, not {idle:g}.")
-        from labeling.responder import Responder
+        from labeling.talks.responder import Responder
 
         try:
             connection.ensure_connection()

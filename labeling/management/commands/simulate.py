@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from labeling import command_line
-from labeling import taste as tastes
 from labeling.models import Membership
+from labeling.simulated import taste as tastes
 
 
 class Command(command_line.Command):
@@ -43,7 +43,7 @@ class Command(command_line.Command):
 
     def perform(self, **options: Any) -> dict[str, Any]:
         # httpx takes a moment to load.
-        from labeling import simulate
+        from labeling.simulated import simulate
 
         try:
             with _lent_token(options["project"], options["token"]) as token:
@@ -81,7 +81,7 @@ def _lent_token(slug: str, given: str | None) -> Iterator[str]:
     if given:
         yield given
         return
-    from labeling import tokens
+    from labeling.people import tokens
 
     project = command_line.find_project(slug)
     manages = [Membership.Role.OWNER, Membership.Role.ADMIN]

@@ -1,4 +1,4 @@
-/** A few-shot prompt as one text, as `few_shot` of `labeling/briefs.py` composes it. */
+/** A few-shot prompt as one text, as `few_shot` of `labeling/writing/briefs.py` composes it. */
 export const FEWEST = 2;
 export const MOST = 16;
 

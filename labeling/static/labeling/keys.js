@@ -1,7 +1,7 @@
 /**
  * Keys of the page. Single keys never fire while somebody types, with a modifier held, or inside a dialog;
  * a person can change them and switch them off (WCAG 2.1.4). The page speaks of a key by the name it is
- * delivered with; `labeling/keys.py` lists them. Ctrl or Command with Enter works everywhere but in dialogs
+ * delivered with; `labeling/people/keys.py` lists them. Ctrl or Command with Enter works everywhere but in dialogs
  * that ask, and stays.
  */
 import { api } from "../js/api.js";

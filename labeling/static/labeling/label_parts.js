@@ -1,4 +1,4 @@
-/** A label as its kind reads it: the parts that `labeling/readings.py` makes of an answer, as elements. */
+/** A label as its kind reads it: the parts that `labeling/reviewing/readings.py` makes of an answer, as elements. */
 import { fill, gettext } from "../js/words.js";
 import { reading } from "./reading.js";
 import { wordDiff } from "./word_diff.js";

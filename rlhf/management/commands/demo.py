@@ -11,7 +11,8 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 
-from labeling import command_line, simulate, taste
+from labeling import command_line
+from labeling.simulated import simulate, taste
 from rlhf.runs import jobs
 
 # The demo's rounds and measures draw thousands of seeds from each.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from labeling import command_line, demo_accounts, projects
+from labeling import command_line
+from labeling.people import demo_accounts, projects
 from models_zoo import registry, store
 from rlhf.demo import project as demo_project
 

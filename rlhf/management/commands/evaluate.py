@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from labeling import command_line, taste
+from labeling import command_line
+from labeling.simulated import taste
 from rlhf.checkpoints import evaluation
 from rlhf.rounds import sampling
 from rlhf.runs import foreground, jobs

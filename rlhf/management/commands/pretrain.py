@@ -7,7 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from labeling import command_line, rowfiles
+from labeling import command_line
+from labeling.incoming import rowfiles
 from rlhf.runs import foreground, jobs
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from labeling import command_line, rowfiles
+from labeling import command_line
+from labeling.incoming import rowfiles
 from labeling.work import WorkError
 from rlhf.checkpoints import evaluation
 from rlhf.rounds import loop, sampling

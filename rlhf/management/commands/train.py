@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from labeling import command_line
-from labeling.dataset import DatasetError
+from labeling.datasets.dataset import DatasetError
 from labeling.models import Dataset
 from rlhf.rounds import guard, sampling, steps
 from rlhf.runs import foreground, jobs
