@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from labeling.api import forms
+from labeling.api import project_forms
 from labeling.api.doors import Door
 from labeling.models import Labeler
 from labeling.people import ledger
@@ -17,12 +17,12 @@ from labeling.people import ledger
 class ProjectLedger(Door):
     @extend_schema(
         operation_id="get_ledger",
-        parameters=[forms.LedgerQueryForm],
-        responses={(200, "application/json"): forms.LedgerForm, (200, "text/csv"): OpenApiTypes.STR},
+        parameters=[project_forms.LedgerQueryForm],
+        responses={(200, "application/json"): project_forms.LedgerForm, (200, "text/csv"): OpenApiTypes.STR},
     )
     def get(self, request: Request, slug: str) -> HttpResponse | StreamingHttpResponse:
         """Who did what on which day, for pay. Owners and admins see everybody, others themselves."""
-        membership, asked = self.member(slug), self.query(forms.LedgerQueryForm)
+        membership, asked = self.member(slug), self.query(project_forms.LedgerQueryForm)
         found = ledger.ledger(
             project=membership.project,
             since=asked.get("from"),
@@ -50,12 +50,12 @@ class ProjectLedger(Door):
 class TimeCorrections(Door):
     @extend_schema(
         operation_id="correct_time",
-        request=forms.TimeCorrectionForm,
-        responses={201: forms.TimeCorrectedForm},
+        request=project_forms.TimeCorrectionForm,
+        responses={201: project_forms.TimeCorrectedForm},
     )
     def post(self, request: Request, slug: str) -> Response:
         """Add time to a labeler's day, or take some off, with a reason that they read."""
-        project, asked = self.manager(slug).project, self.read(forms.TimeCorrectionForm)
+        project, asked = self.manager(slug).project, self.read(project_forms.TimeCorrectionForm)
         labeler = Labeler.objects.get(pk=asked.pop("labeler"))
         made = ledger.correct(project=project, labeler=labeler, actor=self.user, **asked)
         body = {"id": made.pk, "labeler": labeler.pk, "day": made.day, "seconds": made.seconds}

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling import work
-from labeling.api import OrjsonParser, forms
+from labeling.api import OrjsonParser, project_forms
 from labeling.api.doors import Door
 from labeling.incoming import intake
 from labeling.models import Annotation, Import, Membership, Project, Task
@@ -29,7 +29,7 @@ MOST_BYTES = 256 * 1024 * 1024
 
 
 class Projects(Door):
-    @extend_schema(operation_id="list_projects", responses=forms.ProjectListForm)
+    @extend_schema(operation_id="list_projects", responses=project_forms.ProjectListForm)
     def get(self, request: Request) -> Response:
         """The projects that one is a member of, and as what."""
         role = Value(Membership.Role.OWNER) if self.user.is_superuser else F("memberships__role")
@@ -38,16 +38,18 @@ class Projects(Door):
 
 
 class OneProject(Door):
-    @extend_schema(operation_id="get_project", responses=forms.ProjectForm)
+    @extend_schema(operation_id="get_project", responses=project_forms.ProjectForm)
     def get(self, request: Request, slug: str) -> Response:
         """The project in figures, with its settings, guideline version and checkpoint in use."""
         return Response(_in_figures(self.member(slug)))
 
-    @extend_schema(operation_id="change_project", request=forms.SettingsForm, responses=forms.ProjectForm)
+    @extend_schema(
+        operation_id="change_project", request=project_forms.SettingsForm, responses=project_forms.ProjectForm
+    )
     def patch(self, request: Request, slug: str) -> Response:
         """Change some of the project's settings. Owners and admins only."""
         manager = self.manager(slug)
-        manager.project = change_settings(project=manager.project, **self.read(forms.SettingsForm))
+        manager.project = change_settings(project=manager.project, **self.read(project_forms.SettingsForm))
         return Response(_in_figures(manager))
 
 
@@ -71,10 +73,14 @@ def _in_figures(membership: Membership) -> dict[str, Any]:
 
 
 class Members(Door):
-    @extend_schema(operation_id="add_member", request=forms.MemberForm, responses={201: forms.NewMemberForm})
+    @extend_schema(
+        operation_id="add_member",
+        request=project_forms.MemberForm,
+        responses={201: project_forms.NewMemberForm},
+    )
     def post(self, request: Request, slug: str) -> Response:
         """Add a member, with an account and a token where there is no account of that name."""
-        manager, asked = self.manager(slug), self.read(forms.MemberForm)
+        manager, asked = self.manager(slug), self.read(project_forms.MemberForm)
         if asked["role"] == Membership.Role.OWNER and manager.role != Membership.Role.OWNER:
             raise PermissionDenied("Only an owner may make another one.")
         membership, token = create_member(project=manager.project, **asked)
@@ -108,21 +114,23 @@ class Prompts(Door):
 
     @extend_schema(
         operation_id="import_prompts",
-        parameters=[forms.ImportQueryForm],
-        request={"application/json": forms.RowsForm, "application/jsonl": str, "text/csv": str},
-        responses={201: forms.ImportedForm},
+        parameters=[project_forms.ImportQueryForm],
+        request={"application/json": project_forms.RowsForm, "application/jsonl": str, "text/csv": str},
+        responses={201: project_forms.ImportedForm},
     )
     def post(self, request: Request, slug: str) -> Response:
         """Take in prompts: `{"rows": […]}`, or a body of JSONL or CSV. Refused rows are listed with why."""
         return self.take_in(slug, intake.import_prompts)
 
-    def take_in(self, slug: str, verb: Callable[..., Import], form: Any = forms.ImportQueryForm) -> Response:
+    def take_in(
+        self, slug: str, verb: Callable[..., Import], form: Any = project_forms.ImportQueryForm
+    ) -> Response:
         project = self.manager(slug).project
         asked = self.query(form)
         if int(self.request.META.get("CONTENT_LENGTH") or 0) > MOST_BYTES:
             raise TooLarge(f"An import by the API has {MOST_BYTES:,} bytes at most. Send it in parts.")
         sent = self.request.data
-        rows = sent if isinstance(sent, Iterator | list) else self.read(forms.RowsForm)["rows"]
+        rows = sent if isinstance(sent, Iterator | list) else self.read(project_forms.RowsForm)["rows"]
         batch = verb(project=project, rows=rows, user=self.user, **asked)
         body = {"import": batch.pk, "accepted": batch.accepted, "tasks": batch.tasks_made}
         return Response({**body, "refused": batch.refused}, status=201)
@@ -131,9 +139,9 @@ class Prompts(Door):
 class Demonstrations(Prompts):
     @extend_schema(
         operation_id="import_demonstrations",
-        parameters=[forms.ImportQueryForm],
-        request={"application/json": forms.RowsForm, "application/jsonl": str, "text/csv": str},
-        responses={201: forms.ImportedForm},
+        parameters=[project_forms.ImportQueryForm],
+        request={"application/json": project_forms.RowsForm, "application/jsonl": str, "text/csv": str},
+        responses={201: project_forms.ImportedForm},
     )
     def post(self, request: Request, slug: str) -> Response:
         """Take in demonstrations, in the forms of `prompts/`; each becomes a label by an import."""
@@ -143,23 +151,27 @@ class Demonstrations(Prompts):
 class Completions(Prompts):
     @extend_schema(
         operation_id="import_completions",
-        parameters=[forms.CompletionsQueryForm],
-        request={"application/json": forms.RowsForm, "application/jsonl": str, "text/csv": str},
-        responses={201: forms.ImportedForm},
+        parameters=[project_forms.CompletionsQueryForm],
+        request={"application/json": project_forms.RowsForm, "application/jsonl": str, "text/csv": str},
+        responses={201: project_forms.ImportedForm},
     )
     def post(self, request: Request, slug: str) -> Response:
         """Take in answers given elsewhere: rows `{"prompt", "completions": [text, …], "models"?: [name, …]}`.
 
         Also Open-Assistant's trees. With `?tasks=rank` (compare, rate, edit) people are asked about them.
         """
-        return self.take_in(slug, intake.import_completions, forms.CompletionsQueryForm)
+        return self.take_in(slug, intake.import_completions, project_forms.CompletionsQueryForm)
 
 
 class Tasks(Door):
-    @extend_schema(operation_id="make_tasks", request=forms.TasksForm, responses={201: forms.TasksMadeForm})
+    @extend_schema(
+        operation_id="make_tasks",
+        request=project_forms.TasksForm,
+        responses={201: project_forms.TasksMadeForm},
+    )
     def post(self, request: Request, slug: str) -> Response:
         """Ask people about every answer that no task of this kind shows yet; reviewers, about labels."""
-        project, asked = self.manager(slug).project, self.read(forms.TasksForm)
+        project, asked = self.manager(slug).project, self.read(project_forms.TasksForm)
         match kind := asked.pop("kind"):
             case Task.Kind.REVIEW:
                 made = reviews.make_reviews(

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling import annotate, queue
-from labeling.api import forms
+from labeling.api import task_forms
 from labeling.api.doors import Door
 from labeling.models import Annotation, Membership, Project
 from labeling.people.access import kinds_for
@@ -22,11 +22,13 @@ from labeling.writing import conversations
 
 class Next(Door):
     @extend_schema(
-        operation_id="lease_next", request=forms.NextForm, responses={200: forms.TaskForm, 204: None}
+        operation_id="lease_next",
+        request=task_forms.NextForm,
+        responses={200: task_forms.TaskForm, 204: None},
     )
     def post(self, request: Request, slug: str) -> Response:
         """The task to work on next: the open one, else a new lease. 204 where nothing waits."""
-        asked = self.read(forms.NextForm)
+        asked = self.read(task_forms.NextForm)
         membership = self.member(slug)
         kinds = kinds_for(membership, asked.pop("kinds", None))
         lease = queue.lease_next(labeler=self.labeler, project=membership.project, kinds=kinds, **asked)
@@ -34,69 +36,75 @@ class Next(Door):
 
 
 class OneLease(Door):
-    @extend_schema(operation_id="get_task", responses=forms.TaskForm)
+    @extend_schema(operation_id="get_task", responses=task_forms.TaskForm)
     def get(self, request: Request, lease_id: UUID) -> Response:
         """The task of a lease of one's own as it is now, whatever became of the lease."""
         return Response(sheet(queue.found(lease_id=lease_id, labeler=self.labeler)))
 
 
 class LeaseDraft(Door):
-    @extend_schema(operation_id="save_draft", request=forms.DraftForm, responses=forms.SavedDraftForm)
+    @extend_schema(
+        operation_id="save_draft", request=task_forms.DraftForm, responses=task_forms.SavedDraftForm
+    )
     def put(self, request: Request, lease_id: UUID) -> Response:
         """Keep unfinished work. 409 with `stored: {answer, version}` where another tab saved since."""
-        draft = annotate.save_draft(lease_id=lease_id, labeler=self.labeler, **self.read(forms.DraftForm))
+        draft = annotate.save_draft(
+            lease_id=lease_id, labeler=self.labeler, **self.read(task_forms.DraftForm)
+        )
         return Response({"version": draft.version, "saved_at": draft.updated_at})
 
 
 class LeaseHeartbeat(Door):
-    @extend_schema(operation_id="renew_lease", request=forms.HeartbeatForm, responses=forms.RenewedForm)
+    @extend_schema(
+        operation_id="renew_lease", request=task_forms.HeartbeatForm, responses=task_forms.RenewedForm
+    )
     def post(self, request: Request, lease_id: UUID) -> Response:
         """Keep the lease alive. 409 where it ran out and the task is full."""
-        lease = queue.renew(lease_id=lease_id, labeler=self.labeler, **self.read(forms.HeartbeatForm))
+        lease = queue.renew(lease_id=lease_id, labeler=self.labeler, **self.read(task_forms.HeartbeatForm))
         return Response({"expires_at": lease.expires_at, "expires_in": seconds_left(lease)})
 
 
 class LeaseSkip(Door):
-    @extend_schema(operation_id="skip_task", request=forms.SkipForm, responses={204: None})
+    @extend_schema(operation_id="skip_task", request=task_forms.SkipForm, responses={204: None})
     def post(self, request: Request, lease_id: UUID) -> Response:
         """Give the task to somebody else; it never counts against you and never comes back to you."""
-        queue.skip(lease_id=lease_id, labeler=self.labeler, **self.read(forms.SkipForm))
+        queue.skip(lease_id=lease_id, labeler=self.labeler, **self.read(task_forms.SkipForm))
         return Response(status=204)
 
 
 class LeaseSubmit(Door):
     @extend_schema(
         operation_id="submit_answer",
-        request=forms.SubmitForm,
-        responses={201: forms.SubmittedForm, 200: forms.SubmittedForm},
+        request=task_forms.SubmitForm,
+        responses={201: task_forms.SubmittedForm, 200: task_forms.SubmittedForm},
     )
     def post(self, request: Request, lease_id: UUID) -> Response:
         """Store the answer as a label: 201, or 200 where this `submission_id` stored it before."""
-        sent = self.read(forms.SubmitForm)
+        sent = self.read(task_forms.SubmitForm)
         return _stored(annotate.submit(lease_id=lease_id, labeler=self.labeler, **sent))
 
 
 class AnnotationRevise(Door):
     @extend_schema(
         operation_id="revise_annotation",
-        request=forms.ReviseForm,
-        responses={201: forms.SubmittedForm, 200: forms.SubmittedForm},
+        request=task_forms.ReviseForm,
+        responses={201: task_forms.SubmittedForm, 200: task_forms.SubmittedForm},
     )
     def post(self, request: Request, annotation_id: int) -> Response:
         """Put a new version in the place of a label of one's own; the old one is kept."""
-        sent = self.read(forms.ReviseForm)
+        sent = self.read(task_forms.ReviseForm)
         return _stored(annotate.revise(annotation_id=annotation_id, labeler=self.labeler, **sent))
 
 
 class AnnotationContinue(Door):
-    @extend_schema(operation_id="continue_conversation", request=None, responses=forms.TaskForm)
+    @extend_schema(operation_id="continue_conversation", request=None, responses=task_forms.TaskForm)
     def post(self, request: Request, annotation_id: int) -> Response:
         """Lease the task that follows a turn of one's own. 409 with the reason where a limit is reached."""
         return Response(sheet(conversations.go_on(annotation_id=annotation_id, labeler=self.labeler)))
 
 
 class AnnotationBranch(Door):
-    @extend_schema(operation_id="branch_conversation", request=None, responses=forms.TaskForm)
+    @extend_schema(operation_id="branch_conversation", request=None, responses=task_forms.TaskForm)
     def post(self, request: Request, annotation_id: int) -> Response:
         """Lease the place of one's own turn once more, for a second, different one. 409 as for continue."""
         return Response(sheet(conversations.branch(annotation_id=annotation_id, labeler=self.labeler)))
@@ -105,8 +113,8 @@ class AnnotationBranch(Door):
 class AnnotationInvalidate(Door):
     @extend_schema(
         operation_id="invalidate_annotation",
-        request=forms.InvalidateForm,
-        responses={201: forms.InvalidatedForm},
+        request=task_forms.InvalidateForm,
+        responses={201: task_forms.InvalidatedForm},
     )
     def post(self, request: Request, annotation_id: int) -> Response:
         """Take a label out of use, with a reason; its task asks for another. Owners and admins only."""
@@ -115,7 +123,7 @@ class AnnotationInvalidate(Door):
             pk=annotation_id, task__project__in=visible
         )
         self.manager(label.task.project.slug)
-        reason = self.read(forms.InvalidateForm)["reason"]
+        reason = self.read(task_forms.InvalidateForm)["reason"]
         gone = annotate.invalidate(annotation=label, actor=self.user, reason=reason)
         return Response({"annotation": label.pk, "reason": gone.reason, "at": gone.created_at}, status=201)
 
@@ -123,13 +131,17 @@ class AnnotationInvalidate(Door):
 class Annotations(Door):
     @extend_schema(
         operation_id="list_annotations",
-        parameters=[forms.WhoseForm, OpenApiParameter("cursor", str), OpenApiParameter("page_size", int)],
-        responses=forms.AnnotationPageForm,
+        parameters=[
+            task_forms.WhoseForm,
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("page_size", int),
+        ],
+        responses=task_forms.AnnotationPageForm,
     )
     def get(self, request: Request, slug: str) -> Response:
         """Labels, newest first; with `mine=1` one's own, which is all that a labeler may see."""
         membership = self.member(slug)
-        mine = self.query(forms.WhoseForm)["mine"]
+        mine = self.query(task_forms.WhoseForm)["mine"]
         if not mine and membership.role == Membership.Role.LABELER:
             raise PermissionDenied("Labelers see their own labels only. Add mine=1.")
         labels = Annotation.objects.filter(task__project=membership.project_id)
