@@ -43,6 +43,8 @@ def test_ensure():
     assert {task.k for task in ranks.annotate(k=Count("candidates"))} == {4}
     assert len({task.prompt_id for task in ranks}) == demo_samples.PROMPTS
     assert project.tasks.filter(kind=Task.Kind.DEMONSTRATE, taken=0).count() == demo_project.WRITINGS
+    talks = project.tasks.filter(kind=Task.Kind.CONVERSE, priority=0)
+    assert (talks.count(), project.model_drafts) == (demo_project.TALKS, True)
     assert Annotation.objects.count() == demo_project.DEMONSTRATIONS
     assert {each.synthetic for each in project.imports.all()} == {True}
     assert {tuple(each.refused) for each in project.imports.all()} == {()}

@@ -20,6 +20,7 @@ from labeling.incoming import intake
 from labeling.models import Project, Prompt, Task
 from labeling.people import demo_accounts
 from labeling.people.projects import create_project
+from labeling.talks import talk
 from models_zoo import registry, stories
 from models_zoo.models import Checkpoint
 from rlhf.demo import samples as demo_samples
@@ -29,6 +30,11 @@ SLUG = "pocket-stories"
 DEMONSTRATIONS = 1_200
 RANKINGS = 15
 WRITINGS = 6
+TALKS = 3
+TALK = (
+    "Ask for a story: “Write a short story in which an old owl finds a tiny book.” Take two things of your "
+    "own, and then another two."
+)
 # `rlhf.trainers.pocket_stories` drew so many documents from seed 0 before it drew the demonstrations.
 SEED, DOCUMENTS = 0, 12_300
 
@@ -72,7 +78,8 @@ def _create() -> Project:
         guideline_body=(demo_samples.SHIPPED / "guideline.md").read_text(encoding="utf-8"),
     )
     project.current_checkpoint = checkpoint = _register()
-    project.save(update_fields=["current_checkpoint"])
+    project.model_drafts = True
+    project.save(update_fields=["current_checkpoint", "model_drafts"])
     rows = [_prompt_row(one, split) for split in ("train", "heldout") for one in stories.prompts(split)]
     intake.import_prompts(project=project, rows=rows, source="the grammar's prompts", synthetic=True)
     intake.import_demonstrations(
@@ -96,6 +103,7 @@ def _create() -> Project:
     ranked = [prompt.pk for prompt, _ in by_prompt]
     train = project.prompts.filter(split="train").exclude(pk__in=ranked).order_by("pk")
     work.add_demonstrate_tasks(project=project, prompts=random.Random(SEED).sample(list(train), WRITINGS))
+    talk.add_tasks(project=project, text=TALK, count=TALKS)
     return project
 
 
