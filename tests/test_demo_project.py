@@ -67,7 +67,7 @@ def test_checkpoints_have_their_lineage():
 def test_splits_do_not_mix():
     project, _, _ = demo_project.ensure()
     held = {(one.animal, one.thing) for one in stories.prompts("heldout")}
-    for prompt in project.prompts.all():
+    for prompt in project.prompts.to_answer():
         assert (tuple(prompt.metadata["words"]) in held) == (prompt.split == "heldout")
     assert {task.prompt.split for task in project.tasks.select_related("prompt")} == {"train"}
 
