@@ -16,7 +16,7 @@ from django.db.models import Subquery
 from django.utils import timezone
 
 from guidelines.models import GuidelineVersion
-from labeling import answers, live, queue
+from labeling import answers, live, queue, work
 from labeling.content import sensitive_content
 from labeling.content.texts import share_kept
 from labeling.models import (
@@ -265,7 +265,7 @@ def _hash(body: Any) -> str:
 
 def _text_hashes(task: Task) -> dict[str, str]:
     candidates: Any = ()
-    if task.kind != Task.Kind.REVIEW:
+    if task.kind in work.TAKES:
         candidates = task.candidates.values_list("pk", "completion__text_hash")
     return {"prompt": task.prompt.text_hash} | {str(pk): text_hash for pk, text_hash in candidates}
 

@@ -695,4 +695,4 @@ def test_queries_of_a_written_turn(growing: Project, mia: Api) -> None:
     task = mia.post(f"annotations/{label}/continue/").json()
     with CaptureQueriesContext(connection) as captured:
         assert send(mia, task, {"text": "And then?"}).status_code == 201
-    assert len(captured) <= 24, "\n".join(query["sql"][:200] for query in captured)
+    assert len(captured) <= 23, "\n".join(query["sql"][:200] for query in captured)
