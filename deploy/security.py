@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 POLICY = "; ".join(
     [
@@ -23,7 +24,10 @@ POLICY = "; ".join(
 
 
 def headers(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
-    """Middleware: the Content-Security-Policy; Django's own adds nosniff and the referrer policy."""
+    """Middleware: the Content-Security-Policy, and at sign-out the browser's cache is emptied.
+
+    Django's own adds nosniff and the referrer policy.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
@@ -34,6 +38,9 @@ def headers(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Ht
             socket = ""
         response.setdefault("Content-Security-Policy", POLICY + socket)
         response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        if request.method == "POST" and request.path == reverse("account_logout"):
+            # Pictures, and pages that the back button would show to whoever comes next.
+            response["Clear-Site-Data"] = '"cache"'
         return response
 
     return middleware

@@ -121,6 +121,9 @@ def test_served_to_members_alone(client: Client) -> None:
     assert "default-src 'none'" in answer["Content-Security-Policy"]
     for wrong in ("0" * 64, sha256[:63], "x"):
         assert client.get(f"/projects/{project.slug}/pictures/{wrong}").status_code == 404
+    assert "Clear-Site-Data" not in answer
+    # What a browser holds for a year goes when its person does.
+    assert client.post("/accounts/logout/")["Clear-Site-Data"] == '"cache"'
 
 
 @pytest.mark.django_db
