@@ -54,6 +54,7 @@ print(json.dumps({{"run": str(run.pk), "checkpoint": checkpoint.pk, "dataset": f
 NO_PAGES = {
     "labeling:service_worker",
     "labeling:left",
+    "labeling:picture",
     "labeling:preview",
     "labeling:drawer",
     "labeling:token_revoke",

@@ -146,6 +146,8 @@ export class MarkSheet extends Kind {
   }
 
   mark(criterion) {
+    // The browser tells of a selection a moment after it is made.
+    this.#selected();
     if (!this.#chosen) {
       this.say(gettext("Choose a passage first: arrows go by word, Shift with arrows takes more."));
       return;
