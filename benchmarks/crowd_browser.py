@@ -54,13 +54,14 @@ class Browser:
         while True:
             began = time.monotonic()
             try:
+                since = "" if self.last is None else f"?since={self.last}"
                 async with connect(
-                    address, additional_headers={"Cookie": self.cookies}, origin=origin, proxy=None
+                    address + since, additional_headers={"Cookie": self.cookies}, origin=origin, proxy=None
                 ) as socket:
                     self.crowd.connected += 1
                     failures = 0
                     async for message in socket:
-                        await self._hear(json.loads(message), socket)
+                        self._hear(json.loads(message))
             except (OSError, WebSocketException, InvalidHandshake):
                 pass
             if not self.crowd.restarts.overlaps(began, time.monotonic()):
@@ -68,12 +69,9 @@ class Browser:
             await asyncio.sleep(min(20, 0.5 * 2**failures) * (0.5 + self.rng.random() / 2))
             failures += 1
 
-    async def _hear(self, event: dict[str, Any], socket: Any) -> None:
+    def _hear(self, event: dict[str, Any]) -> None:
         if event["event"] == "ready":
-            if self.last is None:
-                self.last = event["n"]
-            elif event["n"] > self.last:
-                await socket.send(json.dumps({"since": self.last}))
+            self.last = event["n"] if self.last is None else self.last
         elif event["event"] == "reload":
             self.crowd.wrong["too much missed"] += 1
         elif self.last is None or event["n"] > self.last:

@@ -83,7 +83,8 @@ def make(*, labelers: int, tasks: int, wanted: int, k: int, exported: int) -> Wo
     frozen = dataset.freeze(project=project, kind="preferences")
     owner = User.objects.create_user("archivist")
     labeler_for(owner)
-    Membership.objects.create(project=project, user=owner, role=Membership.Role.OWNER)
+    for owned in (project, Project.objects.get(slug=DEMO)):
+        Membership.objects.create(project=owned, user=owner, role=Membership.Role.OWNER)
     token = tokens.issue(user=owner, name="benchmark")
     return World(slug, cookies, csrf, frozen.pk, frozen.digest, token)
 

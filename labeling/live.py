@@ -192,8 +192,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
     To the browser: `{"event", "n", …reference}`; first of all `{"event": "ready", "n"}` with the newest
     number. From the browser: `{"since": N}`, answered with every event after N in order, or with
     `{"event": "reload", "n"}` where more than 500 were missed, or some are pruned. Numbers only grow; an
-    event may come twice, live and caught up, so skip a number already seen. Closed with 4404 where the user
-    may not see the project, and at the next event once they no longer may.
+    event may come twice, live and caught up, so skip a number already seen. With `?since=N` in the address
+    what was missed comes before anything new; asked for later, new events may overtake it. Closed with 4404
+    where the user may not see the project, and at the next event once they no longer may.
     """
 
     group = ""

@@ -175,6 +175,26 @@ def test_since_at_connect(speak, join):
     asyncio.run(scene())
 
 
+def test_what_was_missed_comes_before_anything_new(speak, join):
+    """Else a browser that keeps the last number alone would take the missed ones for seen."""
+    first, *missed = speak(event="round", times=40)
+
+    async def scene():
+        spoken = asyncio.create_task(
+            asyncio.to_thread(lambda: [speak(event="round", times=2) for _ in range(20)])
+        )
+        last, seen = first, []
+        async with join(query=f"?since={first}") as socket:
+            while not spoken.done() or last < spoken.result()[-1][-1]:
+                message = await read(socket)
+                if message["event"] != "ready" and message["n"] > last:
+                    last = message["n"]
+                    seen.append(last)
+        assert seen == [*missed, *(n for some in spoken.result() for n in some)]
+
+    asyncio.run(scene())
+
+
 def test_bad_since_at_connect(join, speak):
     async def scene():
         async with join(query="?since=" + "9" * 5000) as socket:

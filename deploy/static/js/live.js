@@ -29,7 +29,9 @@ class Live {
 
   connect() {
     clearTimeout(this.timer);
-    this.socket = new WebSocket(this.address);
+    // Asked for in the address, what was missed comes before anything new, so that a last number suffices.
+    const since = this.last === null ? "" : `?since=${this.last}`;
+    this.socket = new WebSocket(this.address + since);
     this.socket.addEventListener("message", ({ data }) => this.receive(JSON.parse(data)));
     this.socket.addEventListener("close", ({ code }) => this.retry(code));
   }
@@ -37,8 +39,7 @@ class Live {
   receive(message) {
     if (message.event === "ready") {
       this.failures = 0;
-      if (this.last === null) this.last = message.n;
-      else if (message.n > this.last) this.socket.send(JSON.stringify({ since: this.last }));
+      this.last ??= message.n;
       this.tell("state", { state: "live" });
       return;
     }
