@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -134,11 +135,18 @@ class Browser:
             return status, json.loads(content) if content[:1] == b"{" else {}
 
     async def _send(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        # The server closes what was idle for some seconds, and a browser opens another.
+        """On the kept connection; on another where the server closed that one for being idle."""
         if self._connection and self._connection[0].at_eof():
             self._hang_up()
-        if self._connection is None:
-            self._connection = await asyncio.open_connection("127.0.0.1", self.crowd.restarts.port)
+        if self._connection is not None:
+            with contextlib.suppress(ConnectionResetError, asyncio.IncompleteReadError):
+                return await self._exchange(method, path, body)
+            self._hang_up()
+        self._connection = await asyncio.open_connection("127.0.0.1", self.crowd.restarts.port)
+        return await self._exchange(method, path, body)
+
+    async def _exchange(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+        assert self._connection
         reader, writer = self._connection
         head = (
             f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.crowd.restarts.port}\r\n"

@@ -20,6 +20,7 @@ from labeling.models import Dataset, Event
 from models_zoo import registry, store
 from rlhf.models import Metric, Run
 from rlhf.runs import directory, jobs
+from rlhf.runs.child import NICE, Child
 
 pytest_plugins = ["workers"]
 
@@ -357,3 +358,11 @@ def reward_run(project, start):
         rows=rankings(8),
         knobs={"epochs": 1, "folds": 2, "normalise_on": 16},
     )
+
+
+def test_a_trainer_gives_way_to_people(tmp_path):
+    child = Child(algorithm="sft", folder=tmp_path)
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, child.pid) == os.getpriority(os.PRIO_PROCESS, 0) + NICE
+    finally:
+        child.end()
