@@ -273,7 +273,7 @@ def write_prompt(page: Page) -> None:
 
 
 def converse(page: Page) -> None:
-    said = "Write a short story in which an old owl finds a tiny book."
+    said = "Write a short story in which a small fox finds a red kite."
     if not page.get_by_text(said).count():
         page.locator("[data-stage=task] textarea").last.fill(said)
         press(page, "Enter")

@@ -293,13 +293,13 @@ def test_hours_and_their_correction(team: Team, pages: Any) -> None:
     expect(kim.locator("#seconds-error")).to_contain_text("it cannot come to")
     kim.get_by_label("Minutes").fill("30")
     press(kim, "Enter")
-    expect(kim.get_by_role("row").filter(has_text="The page was slow.")).to_contain_text("+ 30 min")
+    expect(kim.get_by_role("row").filter(has_text="The page was slow.")).to_contain_text("+ 0:30:00")
     with kim.expect_download() as download:
         kim.get_by_role("link", name="Download CSV").click()
     assert download.value.path().read_text().splitlines()[1].split(",")[1] == team.desk.user
     team.sign_in(mia, team.desk.user)
     mia.get_by_role("link", name="My hours").first.click()
-    expect(mia.get_by_role("row").filter(has_text="The page was slow.")).to_contain_text("+ 30 min")
+    expect(mia.get_by_role("row").filter(has_text="The page was slow.")).to_contain_text("+ 0:30:00")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -277,7 +277,7 @@ def test_pages(project: Project, mia: Labeler, client: Client):
     client.force_login(mia.user)
     page = client.get(f"/account/hours/{days}").content.decode()
     assert "The power was out." in page
-    assert "11 min" in page
+    assert "0:11:00" in page
     assert client.get(f"/projects/{project.slug}/ledger/").status_code == 403
     assert client.get("/account/hours/?from=2026-11-02&to=2026-11-01").status_code == 422
     assert client.get("/account/hours/?from=2026-99-99&to=x").status_code == 200

@@ -22,10 +22,17 @@ def hours(duration: timedelta) -> str:
 
 
 @register.filter
+def clock(duration: timedelta) -> str:
+    """A duration to the second, so that a column of them adds up: ``1:05:09``."""
+    minutes, seconds = divmod(round(duration.total_seconds()), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+@register.filter
 def change(duration: timedelta, plus: str = "+") -> str:
-    """A duration that may be below 0, with its sign: ``+ 12 min``, ``− 1 h 05 min``."""
+    """A duration that may be below 0, with its sign: ``+ 0:12:00``, ``− 1:05:09``."""
     sign = "−" if duration < timedelta() else plus
-    return f"{sign} {hours(abs(duration))}".strip()
+    return f"{sign} {clock(abs(duration))}".strip()
 
 
 @register.filter
