@@ -283,7 +283,7 @@ def test_due_rounds_start_by_themselves(project, labeler):
 
 
 def test_fresh_prompts_come_least_ranked_first(project):
-    unseen = project.prompts.filter(split="train").exclude(tasks__kind="rank").count()
+    unseen = project.prompts.to_answer().filter(split="train").exclude(tasks__kind="rank").count()
     chosen, share = sampling.fresh_prompts(project, count=5, seed=1)
     assert share == 5 / unseen
     assert not any(prompt.tasks.filter(kind="rank").exists() for prompt in chosen)
