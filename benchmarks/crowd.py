@@ -116,18 +116,20 @@ def _training(home: Path, port: int) -> Iterator[Any]:
     from benchmarks.crowd_world import DEMO
 
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PORT": str(port)}
-    stop, done = threading.Event(), Counter[str]()
+    stop, trained = threading.Event(), list[float]()
 
     def manage(*arguments: str) -> bool:
         argv = [sys.executable, "manage.py", *arguments]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": log}
-        return not subprocess.run(argv, cwd=ROOT, env=environment, timeout=300, **quiet).returncode  # type: ignore[call-overload]
+        done = subprocess.run(
+            argv, cwd=ROOT, env=environment, timeout=300, stdout=subprocess.DEVNULL, stderr=log
+        )
+        return not done.returncode
 
     def train() -> None:
         simulated = ["simulate", "--project", DEMO, "--taste", "kind", "--labels", "15"]
         while not stop.is_set():
             if manage(*simulated) and manage("round", "start", "--project", DEMO, "--force", "--wait"):
-                done["trained"] += 1
+                trained.append(time.monotonic())
             else:
                 stop.wait(2)
 
@@ -144,7 +146,7 @@ def _training(home: Path, port: int) -> Iterator[Any]:
         thread = threading.Thread(target=train, daemon=True)
         thread.start()
         try:
-            yield lambda: done["trained"]
+            yield lambda: len(trained)
         finally:
             stop.set()
             worker.terminate()

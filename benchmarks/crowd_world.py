@@ -71,15 +71,7 @@ def make(*, labelers: int, tasks: int, wanted: int, k: int, exported: int) -> Wo
     cookies = [
         f"{settings.SESSION_COOKIE_NAME}={one}; {settings.CSRF_COOKIE_NAME}={csrf}" for one in sessions
     ]
-    archive = queue_world.add_project(
-        exported // LABELS_A_TASK, k=k, wanted=LABELS_A_TASK, people=people[:LABELS_A_TASK], slug="archive"
-    )
-    project = Project.objects.get(slug=archive)
-    with connection.cursor() as cursor:
-        ids = [labeler.pk for labeler, _ in people[:LABELS_A_TASK]]
-        cursor.execute(_LABEL, {"project": project.pk, "labelers": ids})
-        cursor.execute("update labeling_task set taken = wanted where project_id = %s", [project.pk])
-        cursor.execute("vacuum analyze")
+    project = archive(exported, k=k, people=people[:LABELS_A_TASK])
     frozen = dataset.freeze(project=project, kind="preferences")
     owner = User.objects.create_user("archivist")
     labeler_for(owner)
@@ -87,6 +79,20 @@ def make(*, labelers: int, tasks: int, wanted: int, k: int, exported: int) -> Wo
         Membership.objects.create(project=owned, user=owner, role=Membership.Role.OWNER)
     token = tokens.issue(user=owner, name="benchmark")
     return World(slug, cookies, csrf, frozen.pk, frozen.digest, token)
+
+
+def archive(labels: int, *, k: int, people: list[tuple[Labeler, str]]) -> Project:
+    """A project that has ``labels`` labels, one by each of ``people`` for every task."""
+    slug = queue_world.add_project(
+        labels // len(people), k=k, wanted=len(people), people=people, slug="archive"
+    )
+    project = Project.objects.get(slug=slug)
+    with connection.cursor() as cursor:
+        ids = [labeler.pk for labeler, _ in people]
+        cursor.execute(_LABEL, {"project": project.pk, "labelers": ids})
+        cursor.execute("update labeling_task set taken = wanted where project_id = %s", [project.pk])
+        cursor.execute("vacuum analyze")
+    return project
 
 
 def missed(heard: list[set[int]], *, slug: str) -> int:

@@ -10,6 +10,7 @@ Names choose some of them.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -152,8 +154,6 @@ class Platform:
         return answer.json() if answer.content else {}
 
     def fill(self) -> None:
-        import json
-
         told = self.manage("shell", "--no-imports", "--command", SETUP)
         self.tokens = json.loads(told.strip().splitlines()[-1])
         for kind, prompt, texts in (
@@ -196,8 +196,6 @@ class Platform:
         self._submit("mia", task, {"decisions": decisions})
 
     def _submit(self, who: str, task: dict, answer: dict) -> None:
-        import uuid
-
         body = {"submission_id": str(uuid.uuid4()), "answer": answer, "active_seconds": 95}
         self.post(who, f"leases/{task['lease']}/submit/", body)
 
@@ -287,8 +285,8 @@ def review(page: Page) -> None:
     press(page, "a")
 
 
-def menu(page: Page) -> None:
-    page.wait_for_timeout(300)
+def nothing(page: Page) -> None:
+    """As it opens."""
 
 
 def at(slug: str, kind: str) -> str:
@@ -297,8 +295,8 @@ def at(slug: str, kind: str) -> str:
 
 # Name, whose, where, and what is done there first.
 SCREENS: list[tuple[str, str, str, Callable[[Page], None]]] = [
-    ("sign-in", "", "/accounts/login/", menu),
-    ("home", "leo", "/", menu),
+    ("sign-in", "", "/accounts/login/", nothing),
+    ("home", "leo", "/", nothing),
     ("rank", "leo", at(HELP, "rank"), rank),
     ("compare", "leo", at(HELP, "compare"), compare),
     ("rate", "leo", at(HELP, "rate"), rate),
@@ -308,19 +306,19 @@ SCREENS: list[tuple[str, str, str, Callable[[Page], None]]] = [
     ("prompt", "leo", at(HELP, "prompt"), write_prompt),
     ("converse", "leo", at(STORIES, "converse"), converse),
     ("review", "mia", at(HELP, "review"), review),
-    ("hours", "leo", "/account/hours/", menu),
-    ("ledger", "ada", f"/projects/{HELP}/ledger/", menu),
-    ("reading", "leo", "/account/reading/", menu),
-    ("keys", "leo", "/account/keys/", menu),
-    ("tokens", "leo", "/account/tokens/", menu),
-    ("accessibility", "leo", "/accessibility/", menu),
-    ("loop", "ada", f"/projects/{STORIES}/", menu),
-    ("guideline", "ada", f"/guidelines/{HELP}/", menu),
-    ("guideline-edit", "ada", f"/guidelines/{HELP}/edit/", menu),
-    ("rounds", "ada", f"/projects/{STORIES}/rounds/", menu),
-    ("runs", "ada", f"/projects/{STORIES}/runs/", menu),
-    ("models", "ada", f"/projects/{STORIES}/checkpoints/", menu),
-    ("datasets", "ada", f"/projects/{STORIES}/datasets/", menu),
+    ("hours", "leo", "/account/hours/", nothing),
+    ("ledger", "ada", f"/projects/{HELP}/ledger/", nothing),
+    ("reading", "leo", "/account/reading/", nothing),
+    ("keys", "leo", "/account/keys/", nothing),
+    ("tokens", "leo", "/account/tokens/", nothing),
+    ("accessibility", "leo", "/accessibility/", nothing),
+    ("loop", "ada", f"/projects/{STORIES}/", nothing),
+    ("guideline", "ada", f"/guidelines/{HELP}/", nothing),
+    ("guideline-edit", "ada", f"/guidelines/{HELP}/edit/", nothing),
+    ("rounds", "ada", f"/projects/{STORIES}/rounds/", nothing),
+    ("runs", "ada", f"/projects/{STORIES}/runs/", nothing),
+    ("models", "ada", f"/projects/{STORIES}/checkpoints/", nothing),
+    ("datasets", "ada", f"/projects/{STORIES}/datasets/", nothing),
 ]
 
 

@@ -5,7 +5,8 @@ import time
 import pytest
 from scenes import new_labeler, new_project, new_task
 
-from benchmarks import queue_floor
+from benchmarks import crowd_world, queue_floor, queue_world
+from labeling.datasets import dataset
 from labeling.models import Annotation, Lease
 
 
@@ -20,3 +21,13 @@ def test_the_floor_labels_as_the_queue_does() -> None:
     assert len(took) == labels.count() == Lease.objects.filter(state="submitted").count() > 0
     assert {label.guideline_version_id for label in labels} == {project.guideline.current.pk}
     assert all(label.task.taken == 1 for label in labels)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_archive_is_as_if_people_had_labeled_it() -> None:
+    people = queue_world.add_people(4)
+    project = crowd_world.archive(12, k=3, people=people)
+    assert Annotation.objects.trainable().count() == 12
+    assert set(crowd_world.faults(set()).values()) == {0}
+    frozen = dataset.freeze(project=project, kind="preferences")
+    assert (frozen.size, {len(row["completions"]) for row in dataset.rows(frozen)}) == (12, {3})

@@ -371,7 +371,7 @@ def test_tasks_by_the_command(project: Project) -> None:
     arguments = ["make_tasks", "--project", project.slug, "--kind", "converse"]
     call_command(*arguments, "--text", "Plan a day.", "--count", "2", stdout=said)
     assert "2 new converse tasks" in said.getvalue()
-    with pytest.raises(CommandError, match="text: The text is empty"):
+    with pytest.raises(CommandError, match="text: Say what people are to talk about"):
         call_command(*arguments)
     with pytest.raises(CommandError, match="prompts: Not for converse tasks"):
         call_command(*arguments, "--text", "x", "--prompts", "1")

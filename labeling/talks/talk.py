@@ -33,6 +33,8 @@ def add_tasks(*, project: Project, text: str, count: int = 1, setting: str = "")
     """
     if project.current_checkpoint_id is None:
         raise turns.TurnError("kind", replies.NOBODY)
+    if not text.strip():
+        raise turns.TurnError("text", "Say what people are to talk about with the model.")
     brief = {"text": check_text(text, field="text")}
     opening = [{"role": "system", "content": check_text(setting, field="setting")}] if setting else []
     return work.add_briefed_tasks(
