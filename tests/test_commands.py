@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -216,7 +217,8 @@ def test_demo(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("ends", "words"), [("ctrl-c", "stopped"), ("postgres", "The database is not answering")]
+    ("ends", "words"),
+    [("ctrl-c", "stopped"), ("impatient", "stopped"), ("postgres", "The database is not answering")],
 )
 def test_demo_ends_in_one_line(tmp_path, ends, words):
     environment = {**os.environ, "TUTELAGE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
@@ -233,6 +235,11 @@ def test_demo_ends_in_one_line(tmp_path, ends, words):
             break
     if ends == "ctrl-c":
         demo.send_signal(signal.SIGINT)
+    elif ends == "impatient":
+        for pause in (0.2, 0.3, 0.4, 0):
+            # A group of its own, as `timeout` makes it, is what a terminal's Ctrl-C reaches.
+            os.killpg(demo.pid, signal.SIGINT)
+            time.sleep(pause)
     else:
         pid_file = tmp_path / "postgres" / "data" / "postmaster.pid"
         os.kill(int(pid_file.read_text().split()[0]), signal.SIGINT)

@@ -164,18 +164,29 @@ def _alone(lock: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _passing_signals_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Ctrl-C and its like ask the child to end, which tidies up first."""
+    """Ctrl-C and its like ask the child to end, which tidies up first; asking again cuts nothing short."""
+    asked = False
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        child.terminate()
+        nonlocal asked
+        if not asked:
+            asked = True
+            child.terminate()
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, pass_on) for number in numbers}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not asked:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def end_once(number: int, frame: FrameType | None) -> None:
+    """A handler that ends this process as Ctrl-C does, and lets no second signal into its tidying up."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _tether() -> list[str]:

@@ -55,7 +55,7 @@ class Command(command_line.Command):
             sys.exit(status if status >= 0 else 1)
         from rlhf.demo import circle as demo
 
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, demo_house.end_once)
         began = time.monotonic()
 
         def say(line: str) -> None:
