@@ -205,6 +205,7 @@ def web(home: Path, *, port: int | None = None) -> Iterator[tuple[int, int]]:
     port = port or free_port()
     argv = [sys.executable, "-m", "uvicorn", "deploy.asgi:application", "--port", str(port)]
     argv += ["--workers", str(WEB_PROCESSES), "--log-level", "error", "--no-access-log"]
+    argv += ["--ws-per-message-deflate", "false"]
     with open(home / "web.log", "ab") as log:
         process = subprocess.Popen(
             argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True

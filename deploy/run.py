@@ -211,6 +211,8 @@ def _supervise(host: str, port: int, home: Path, accounts: str, stop: StopReques
     """Keep the processes and Postgres alive until asked to stop; 1 where the web server cannot live."""
     serve = ["-m", "uvicorn", "deploy.asgi:application", "--host", host, "--port", str(port)]
     quiet = ["--lifespan", "off", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
+    # Events are of a hundred bytes: packing them costs more than it saves.
+    quiet += ["--ws-per-message-deflate", "false"]
     web, worker = Child("web server", [*serve, *quiet]), Child("worker", ["manage.py", "worker"])
     responder = Child("responder", ["manage.py", "respond"])
     try:

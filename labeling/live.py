@@ -235,6 +235,13 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             return
         await self._catch_up(since)
 
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        # Channels gives back database connections in a thread around each message; an event holds none.
+        if message["type"] == "live.event":
+            await self.live_event(message)
+        else:
+            await super().dispatch(message)
+
     async def live_event(self, message: dict[str, Any]) -> None:
         if not await may_hear(self.project.pk, message["n"], self.scope["user"].pk):
             await self.close(code=4404)
