@@ -12,7 +12,7 @@ import asyncio
 import json
 import logging
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import parse_qs
 
 import psycopg
@@ -36,6 +36,7 @@ LOCKS = 0x7475
 # Postgres refuses a notice of 8,000 bytes.
 NOTICE_LIMIT = 7999
 CATCH_UP = 500
+NOT_A_NUMBER = {"event": "error", "detail": 'send {"since": N} with N a whole number'}
 FOREVER = 10**9
 KEEP = timedelta(days=7)
 
@@ -208,12 +209,16 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             return
         self.group = _group(self.project.pk)
         await self.channel_layer.group_add(self.group, self.channel_name)
-        self.last = await database_sync_to_async(self._newest)()
+        asked = parse_qs(self.scope["query_string"].decode(errors="replace")).get("since", [""])[0]
+        since = int(asked[:20]) if asked.isdecimal() else None
+        # After a restart everybody comes back at once: one visit to the database each.
+        self.last, missed = await database_sync_to_async(self._newest_and_since)(since)
         await self.accept()
         await self.send_json({"event": "ready", "n": self.last})
-        asked = parse_qs(self.scope["query_string"].decode(errors="replace")).get("since", [""])[0]
-        if asked.isdecimal():
-            await self.receive_json({"since": int(asked[:20])})
+        if since is not None and not _is_number(since):
+            await self.send_json(NOT_A_NUMBER)
+        for event in missed:
+            await self.send_json(event)
 
     async def disconnect(self, code: int) -> None:
         if self.group:
@@ -230,10 +235,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         since = content.get("since") if isinstance(content, dict) else None
-        if not isinstance(since, int) or isinstance(since, bool) or not 0 <= since < 2**63:
-            await self.send_json({"event": "error", "detail": 'send {"since": N} with N a whole number'})
-            return
-        await self._catch_up(since)
+        if _is_number(since):
+            await self._catch_up(since)
+        else:
+            await self.send_json(NOT_A_NUMBER)
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         # Channels gives back database connections in a thread around each message; an event holds none.
@@ -253,11 +258,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         await self._catch_up(self.last)
 
     async def _catch_up(self, since: int) -> None:
-        events = await database_sync_to_async(self._since)(since)
-        if events is None or len(events) > CATCH_UP:
-            events = [{"event": "reload", "n": await database_sync_to_async(self._newest)()}]
-        for event in events:
-            self.last = max(self.last, event["n"])
+        newest, missed = await database_sync_to_async(self._newest_and_since)(since)
+        self.last = max(self.last, newest)
+        for event in missed:
             await self.send_json(event)
 
     def _find(self) -> Project | None:
@@ -267,21 +270,24 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         slug = self.scope["url_route"]["kwargs"]["slug"]
         return Project.objects.visible_to(user).filter(slug=slug).first()
 
-    def _newest(self) -> int:
-        return (
-            Event.objects.filter(project=self.project).order_by("-id").values_list("id", flat=True).first()
-            or 0
-        )
-
-    def _since(self, since: int) -> list[dict[str, Any]] | None:
-        """The events after ``since``, one more than `CATCH_UP` at most; None where some are pruned."""
+    def _newest_and_since(self, since: int | None) -> tuple[int, list[dict[str, Any]]]:
+        """The newest event's number, and what came after ``since``, or that it is too much to list."""
         events = Event.objects.filter(project=self.project)
+        newest = events.order_by("-id").values_list("id", flat=True).first() or 0
+        if since is None or not _is_number(since):
+            return newest, []
         # The oldest go first, so that one at or before it vouches for all that follow.
         is_old = self.project.created_at < timezone.now() - KEEP
-        if is_old and not events.filter(id__lte=since).exists():
-            return None
-        rows = events.filter(id__gt=since).order_by("id")[: CATCH_UP + 1]
-        return [{**row.reference, "event": row.kind, "n": row.pk} for row in rows]
+        pruned = is_old and not events.filter(id__lte=since).exists()
+        missed = [] if pruned else list(events.filter(id__gt=since).order_by("id")[: CATCH_UP + 1])
+        if pruned or len(missed) > CATCH_UP:
+            return newest, [{"event": "reload", "n": newest}]
+        listed = [{**row.reference, "event": row.kind, "n": row.pk} for row in missed]
+        return max([newest, *(row.pk for row in missed)]), listed
+
+
+def _is_number(since: Any) -> TypeGuard[int]:
+    return isinstance(since, int) and not isinstance(since, bool) and 0 <= since < 2**63
 
 
 routes = [path("ws/projects/<slug:slug>/", LiveConsumer.as_asgi())]

@@ -17,6 +17,7 @@ urlpatterns = [
     path("projects/<slug:slug>/guideline/<int:number>/", views.drawer, name="drawer"),
     path("api/", include("labeling.api.urls")),
     path("projects/<slug:slug>/ledger/", views.project_ledger, name="ledger"),
+    path("projects/<slug:slug>/manage/", include("labeling.cockpit.urls")),
     path("account/hours/", views.hours, name="hours"),
     path("account/keys/", views.key_list, name="keys"),
     path("account/reading/", views.reading, name="reading"),

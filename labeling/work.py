@@ -275,7 +275,7 @@ def _takes(kind: str) -> tuple[int, int]:
 def _make(groups: Sequence[Group], **same: Any) -> int:
     """Make one task of each prompt with its candidates, alike in everything else; return how many."""
     tasks = Task.objects.bulk_create(
-        [Task(prompt=prompt, sensitive=prompt.sensitive, **same) for prompt, _ in groups], batch_size=BATCH
+        [Task(prompt=prompt, **prompt.asks, **same) for prompt, _ in groups], batch_size=BATCH
     )
     Candidate.objects.bulk_create(
         [

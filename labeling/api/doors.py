@@ -21,7 +21,7 @@ from rest_framework.views import APIView
 
 from labeling.api import OrjsonParser
 from labeling.models import Labeler, Membership
-from labeling.people.access import membership_of
+from labeling.people.access import manager_of, membership_of
 from labeling.people.projects import labeler_for
 from labeling.problems import MEDIA_TYPE
 
@@ -127,10 +127,7 @@ class Door(APIView):
 
     def manager(self, slug: str) -> Membership:
         """As `member`; 403 unless an owner or admin."""
-        membership = self.member(slug)
-        if not membership.manages:
-            raise PermissionDenied("Only an owner or admin of the project may do this.")
-        return membership
+        return manager_of(user=self.user, slug=slug)
 
     def engineer(self, slug: str) -> Membership:
         """As `member`; 403 unless an owner, admin or engineer."""

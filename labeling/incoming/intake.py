@@ -295,7 +295,7 @@ def _create_labels(intake: _Intake, fresh: dict[uuid.UUID, Entry], prompts: dict
             guideline_version=version,
             wanted=1,
             taken=1,
-            sensitive=prompts[one.text_hash].sensitive,
+            **prompts[one.text_hash].asks,
             selection_policy="imported",
         )
         for one in fresh.values()

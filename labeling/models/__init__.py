@@ -8,7 +8,9 @@ from labeling.models.labels import (
     DatasetItem,
     Invalidation,
     Review,
+    Staleness,
 )
+from labeling.models.people import AuditEntry, Invitation, Message
 from labeling.models.projects import (
     AccountSettings,
     ApiToken,
@@ -39,6 +41,7 @@ __all__ = [
     "AnnotationQuerySet",
     "ApiToken",
     "Appeal",
+    "AuditEntry",
     "Candidate",
     "Completion",
     "Dataset",
@@ -47,9 +50,11 @@ __all__ = [
     "Event",
     "Import",
     "Invalidation",
+    "Invitation",
     "Labeler",
     "Lease",
     "Membership",
+    "Message",
     "Picture",
     "Project",
     "ProjectQuerySet",
@@ -57,6 +62,7 @@ __all__ = [
     "Reply",
     "Review",
     "Split",
+    "Staleness",
     "Task",
     "TaskQuerySet",
     "TimeCorrection",

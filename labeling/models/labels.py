@@ -31,7 +31,10 @@ class AnnotationQuerySet(models.QuerySet["Annotation"]):
         )
 
     def trainable(self) -> AnnotationQuerySet:
-        """Standing labels that may train a model: held-out prompts and labelers only judge."""
+        """Standing labels that may train a model.
+
+        Held-out prompts and labelers only judge, and a guideline may have put older labels out of use.
+        """
         return (
             self.standing()
             .filter(
@@ -40,6 +43,9 @@ class AnnotationQuerySet(models.QuerySet["Annotation"]):
                 task__gold__isnull=True,
             )
             .exclude(task__prompt__in=Prompt.objects.filter(withdrawn=True))
+            .exclude(
+                pk__in=Staleness.objects.exclude(treatment=Staleness.Treatment.KEEP).values("annotation")
+            )
         )
 
 
@@ -104,6 +110,28 @@ class Invalidation(models.Model):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class Staleness(models.Model):
+    """A label marked as made under an older rule, by which version, and what became of it. Append-only."""
+
+    class Treatment(models.TextChoices):
+        KEEP = "keep", "stays in use"
+        RELABEL = "relabel", "its task asks for another"
+        EXCLUDE = "exclude", "trains nothing"
+
+    annotation = models.ForeignKey(Annotation, on_delete=models.PROTECT, related_name="stale")
+    version = models.ForeignKey(GuidelineVersion, on_delete=models.PROTECT, related_name="+")
+    treatment = models.CharField(max_length=8, choices=Treatment)
+    reason = models.CharField(max_length=500)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "stalenesses"
+        constraints = [models.UniqueConstraint(fields=["annotation", "version"], name="stale_once_a_version")]
+
+    def __str__(self) -> str:
+        return f"label {self.annotation_id} by version {self.version_id}: {self.treatment}"
 
 
 class ReviewQuerySet(models.QuerySet["Review"]):

@@ -55,6 +55,14 @@ class Project(models.Model):
         default=0, help_text="share of finished tasks whose labels a reviewer looks at, from 0 to 1"
     )
     lease_seconds = models.PositiveIntegerField(default=600)
+    hourly_rate = models.DecimalField(
+        max_digits=8,
+        decimal_places=2,
+        default=0,
+        db_default=0,
+        help_text="pay for an hour of active time; 0 where unsaid",
+    )
+    currency = models.CharField(max_length=3, default="USD", db_default="USD")
     paused = models.BooleanField(default=False, help_text="hand out no tasks")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -100,6 +108,13 @@ class Membership(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role)
     group = models.CharField(max_length=8, choices=Split, default=Split.TRAIN)
+    languages = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="of tasks they are handed; empty for any"
+    )
+    skills = models.JSONField(
+        default=list, db_default=[], blank=True, help_text="they have; a task may ask for one"
+    )
+    paused = models.BooleanField(default=False, db_default=False, help_text="is handed no tasks")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -140,6 +155,7 @@ class Import(models.Model):
     refused = models.JSONField(default=list, help_text='[{"row", "field", "reason"}, …]')
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
 
     tasks_made = 0
     """Set on what an import returns: the tasks that were made along with it."""

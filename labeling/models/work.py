@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.db import models
 from django.db.models import F, Q
@@ -85,6 +86,7 @@ class Prompt(models.Model):
     split = models.CharField(max_length=8, choices=Split, default=Split.TRAIN)
     use_case = models.CharField(max_length=60, blank=True)
     language = models.CharField(max_length=35, blank=True)
+    skill = models.CharField(max_length=60, blank=True, db_default="", help_text="asked of who works on it")
     metadata = models.JSONField(default=dict, blank=True, help_text="carried through to exports, never shown")
     batch = models.ForeignKey(Import, null=True, blank=True, on_delete=models.PROTECT, related_name="prompts")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -99,6 +101,11 @@ class Prompt(models.Model):
         if not isinstance(content, str):
             content = " ".join(part.get("text") or part.get("alt") or part["type"] for part in content)
         return content[:80]
+
+    @property
+    def asks(self) -> dict[str, Any]:
+        """What a task of this prompt asks of who works on it, on the task's own row for the queue."""
+        return {"sensitive": self.sensitive, "language": self.language, "skill": self.skill}
 
 
 class Completion(models.Model):
@@ -188,6 +195,8 @@ class Task(models.Model):
         help_text="the task whose labels it judges, where it is a review",
     )
     sensitive = models.BooleanField(default=False, help_text="as its prompt; not for who avoids it")
+    language = models.CharField(max_length=35, blank=True, db_default="", help_text="as its prompt")
+    skill = models.CharField(max_length=60, blank=True, db_default="", help_text="as its prompt")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TaskQuerySet.as_manager()

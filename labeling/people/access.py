@@ -35,6 +35,19 @@ def membership_of(*, user: User | AnonymousUser, slug: str) -> Membership:
     return Membership(project=project, user_id=user.pk, role=Membership.Role.OWNER)
 
 
+def manager_of(*, user: User | AnonymousUser, slug: str) -> Membership:
+    """Return the membership of somebody who manages the project ``slug``.
+
+    Raises:
+        Http404: as `membership_of`.
+        PermissionDenied: a member who is neither its owner nor an admin.
+    """
+    membership = membership_of(user=user, slug=slug)
+    if not membership.manages:
+        raise PermissionDenied("Only an owner or admin of the project may do this.")
+    return membership
+
+
 def kinds_for(membership: Membership, asked: Sequence[str] | None = None) -> list[str]:
     """The kinds of task that a member may be given: those ``asked`` for, or all.
 

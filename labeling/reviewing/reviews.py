@@ -354,6 +354,8 @@ def _make(tasks: Sequence[Task], **same: Any) -> None:
                 guideline_version_id=task.guideline_version_id,
                 reviewed=task,
                 sensitive=task.sensitive,
+                language=task.language,
+                skill=task.skill,
                 priority=task.priority,
                 wanted=1,
                 **same,

@@ -218,7 +218,7 @@ def make_task(prompt: Prompt, *, project: Project, wanted: int) -> Task:
         kind=WRITES[Prompt.Next(prompt.next_role)],
         prompt=prompt,
         guideline_version=version,
-        sensitive=prompt.sensitive,
+        **prompt.asks,
         wanted=wanted,
         selection_policy=SELECTION,
         propensity=1.0,

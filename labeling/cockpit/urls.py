@@ -1,0 +1,5 @@
+"""Addresses of the cockpit, all under a project's ``/manage/``."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
