@@ -29,7 +29,7 @@ lint: $(READY) ## style, types and templates
 	$(BIN)/djlint --lint --quiet deploy guidelines labeling rlhf
 
 lock: .venv/.installed ## renew requirements.lock and package-lock.json
-	$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+	$(BIN)/pip-compile --quiet --allow-unsafe --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
 	  --output-file requirements.lock requirements.txt
 	sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements.lock
 	$(call npm,install --package-lock-only --silent)
