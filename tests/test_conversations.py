@@ -414,6 +414,7 @@ moves = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(moves=moves, turns=st.integers(3, 5), branches=st.integers(1, 3), size=st.integers(1, 9))
 @settings(max_examples=40, deadline=None)
 def test_no_limit_is_passed_and_nothing_starves(

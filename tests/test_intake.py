@@ -563,6 +563,7 @@ def test_broken_tree(project, root, field):
     assert set(reasons(batch)) == {(2, field)}
 
 
+@pytest.mark.slow
 def test_deep_tree(project):
     """Deeper than Python's own stack; threads that grew too long are refused one by one."""
     message = {"role": "prompter", "text": "x" * 1000}

@@ -199,6 +199,7 @@ def test_stop_keeps_a_checkpoint(tmp_path):
     assert [line["kl_coefficient"] for line in metrics(run)] == [0.1, 0.5, 0.5]
 
 
+@pytest.mark.slow
 def test_kl_stop_keeps_the_policy_before_it(tmp_path):
     settings = {"kl": 0.0, "kl_stop": 0.1, "learning_rate": 1e-4, "checkpoint_every": 1, "rollouts": 16}
     whole = train(open_run(tmp_path / "whole", **settings))

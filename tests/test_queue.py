@@ -452,6 +452,7 @@ class Queue(RuleBasedStateMachine):
         return data.draw(st.sampled_from(list(Lease.objects.order_by("opened_at"))))
 
 
+@pytest.mark.slow
 def test_whatever_happens_the_slots_add_up() -> None:
     run_state_machine_as_test(
         Queue,
