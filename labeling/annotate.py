@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Subquery
 from django.utils import timezone
 
@@ -26,7 +26,6 @@ from labeling.models import (
     Invalidation,
     Labeler,
     Lease,
-    Membership,
     Project,
     Split,
     Task,
@@ -34,6 +33,16 @@ from labeling.models import (
 from labeling.reviewing import reviews
 from labeling.talks import replies, turns
 from labeling.writing import conversations
+
+# The draft has become a label: it goes with the claim on its task.
+_CLOSE = """
+with closed as (
+    update labeling_lease set state = 'submitted', closed_at = %(now)s, active_seconds = %(active_seconds)s,
+        first_action_at = %(first_action_at)s
+    where id = %(lease)s
+)
+delete from labeling_draft where task_id = %(task)s and labeler_id = %(labeler)s
+"""
 
 
 class Conflict(Exception):
@@ -116,7 +125,7 @@ def submit(
             hashes = _text_hashes(task)
             judged = reviews.to_judge(task)
             answer = _checked(answer, by=lease, hashes=hashes, version_id=lease.version_read, labels=judged)
-            conversations.hold_task(task)
+            root = conversations.hold_task(task)
             counted = queue.holds_slot(lease=lease) or queue.take_slot(task=task)
             _close(lease=lease, now=now, active_seconds=active_seconds)
             annotation = Annotation.objects.create(
@@ -133,18 +142,20 @@ def submit(
                 shown_order=lease.shown_order,
                 text_hashes=hashes,
                 prompt_split=task.prompt.split,
-                labeler_group=_group(labeler=labeler, task=task),
+                labeler_group=lease.labeler_group or Split.TRAIN,  # type: ignore[attr-defined]
                 opened_at=lease.opened_at,
                 first_action_at=lease.first_action_at,
                 submitted_at=now,
                 active_seconds=lease.active_seconds,
                 **_assistance(by=lease, answer=answer),
             )
-            Draft.objects.filter(task=task, labeler=labeler).delete()
             more = reviews.submitted(annotation, judged)
-            conversations.grow(annotation)
+            asked = conversations.grow(annotation, root=root)
             sensitive_content.notice(annotation)
-            live.announce(project=task.project, event="label", task=task.pk, kind=task.kind, **more)
+            news = [("label", {"task": task.pk, "kind": task.kind, **more})]
+            if asked:
+                news.insert(0, ("tasks", {"count": asked}))
+            live.announce_all(project=task.project, events=news)
     except IntegrityError as error:
         if repeat := _repeat(submission_id, labeler, body_hash):
             return repeat
@@ -236,7 +247,18 @@ def _close(*, lease: Lease, now: datetime, active_seconds: float | None) -> None
     lease.state, lease.closed_at = Lease.State.SUBMITTED, now
     lease.active_seconds = max(lease.active_seconds, active_seconds or 0)
     lease.first_action_at = lease.first_action_at or now
-    lease.save(update_fields=["state", "closed_at", "active_seconds", "first_action_at"])
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CLOSE,
+            {
+                "lease": lease.pk,
+                "task": lease.task_id,
+                "labeler": lease.labeler_id,
+                "now": now,
+                "active_seconds": lease.active_seconds,
+                "first_action_at": lease.first_action_at,
+            },
+        )
 
 
 def _locked(annotation_id: int, **owned: Any) -> Annotation:
@@ -318,10 +340,3 @@ def _assistance(*, by: Lease | Annotation, answer: dict[str, Any]) -> dict[str, 
     else:
         return {}
     return {"assisted_by_id": checkpoint, "assisted_share": share_kept(text, answer["text"])}
-
-
-def _group(*, labeler: Labeler, task: Task) -> str:
-    group = Membership.objects.filter(project=task.project_id, user=labeler.user_id).values_list(
-        "group", flat=True
-    )
-    return group.first() or Split.TRAIN

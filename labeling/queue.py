@@ -18,11 +18,11 @@ from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import IntegrityError, connection, transaction
-from django.db.models import F
+from django.db.models import F, OuterRef, Subquery
 from django.utils import timezone
 
 from labeling import live
-from labeling.models import Draft, Labeler, Lease, Project, Task
+from labeling.models import Draft, Labeler, Lease, Membership, Project, Task
 
 WARNING = timedelta(seconds=60)  # before a lease runs out
 MOST_TOLD = 100  # leases in one notice, which has to stay below a notice's size
@@ -161,11 +161,15 @@ def lease_task(*, task: Task, labeler: Labeler) -> Lease | None:
 def own(*, lease_id: UUID, labeler: Labeler) -> Lease:
     """Return the labeler's lease, locked, with its task, project and prompt. Call inside a transaction.
 
+    Its ``labeler_group`` is the labeler's group in the project, None where they are no member.
+
     Raises:
         Lease.DoesNotExist: no such lease of this labeler, or its project is no longer theirs to see.
     """
+    member = Membership.objects.filter(project=OuterRef("task__project"), user=labeler.user_id)
     return (
-        Lease.objects.select_for_update(of=("self",), no_key=True)
+        Lease.objects.annotate(labeler_group=Subquery(member.values("group")[:1]))
+        .select_for_update(of=("self",), no_key=True)
         .select_related("task__project", "task__prompt", "task__reviewed")
         .filter(task__project__in=Project.objects.visible_to(labeler.user or AnonymousUser()))
         .get(pk=lease_id, labeler=labeler)

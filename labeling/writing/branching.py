@@ -7,12 +7,14 @@ for: a turn that stands again, as after an appeal, comes back with all below it,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from django.db.models import Count, F, Q
+from django.db import connection
+from django.db.models import Count, F, OuterRef, Q, Subquery
 
 from guidelines.models import GuidelineVersion
 from labeling.content.texts import text_hash
@@ -23,6 +25,35 @@ from labeling.writing import briefs
 WRITES = {Prompt.Next.ASSISTANT: Task.Kind.DEMONSTRATE, Prompt.Next.USER: Task.Kind.PROMPT}
 KINDS = tuple(WRITES.values())
 SELECTION, IMPORTED = "conversation", "imported"
+
+# The look and the insert in one: somebody may be writing the same words elsewhere.
+_HANG = """
+insert into labeling_prompt as old (project_id, messages, text_hash, next_role, origin, root_id,
+    written_in_id, withdrawn, sensitive, split, use_case, language, skill, metadata, created_at)
+values (%(project_id)s, %(messages)s::jsonb, %(text_hash)s, %(next_role)s, %(origin)s, %(root_id)s,
+    %(written_in_id)s, false, %(sensitive)s, %(split)s, %(use_case)s, %(language)s, %(skill)s, '{}', now())
+on conflict (project_id, text_hash) do update set
+    messages = excluded.messages, next_role = excluded.next_role, origin = excluded.origin,
+    root_id = excluded.root_id, written_in_id = excluded.written_in_id, withdrawn = false,
+    sensitive = old.sensitive or excluded.sensitive,
+    split = case when old.split = 'heldout' then old.split else excluded.split end,
+    use_case = excluded.use_case, language = excluded.language, skill = excluded.skill
+where old.withdrawn
+returning id, sensitive, split
+"""
+_HUNG = (
+    "project_id",
+    "text_hash",
+    "next_role",
+    "origin",
+    "root_id",
+    "written_in_id",
+    "sensitive",
+    "split",
+    "use_case",
+    "language",
+    "skill",
+)
 
 
 @dataclass(eq=False)
@@ -58,9 +89,9 @@ class Turn:
 class Conversation:
     """A conversation with all its branches, its root locked. Make it inside a transaction."""
 
-    def __init__(self, prompt: Prompt, *, project: Project) -> None:
+    def __init__(self, prompt: Prompt, *, project: Project, root: Prompt | None = None) -> None:
         self.project = project
-        self.root = hold(prompt)
+        self.root = root or hold(prompt)
         below = Prompt.objects.filter(root=self.root).order_by("pk").defer("messages")
         self.prompts = [self.root, *below]
         labels = _labels(self.root)
@@ -153,16 +184,20 @@ class Conversation:
             return
         if label := turn.begun_by:
             before = self.turns[label.task.prompt_id].prompt
-            messages = continued(before, label)
-            there = next((one for one in self.prompts if one.text_hash == text_hash(messages)), None)
-            turn.prompt = hang(label, messages, before=before, root=self.root.pk, there=there)
+            hung = hang(label, continued(before, label), before=before, root=self.root.pk)
+            if hung is None:
+                # Another conversation of the project goes on in the same words.
+                turn.asked = 0
+                return
+            turn.prompt = hung
         of_people = (
             one for one in turn.tasks if one.round_number is None and one.selection_policy != IMPORTED
         )
         if task := next(of_people, None):
             Task.objects.filter(pk=task.pk).update(wanted=F("wanted") + turn.asked)
         else:
-            make_task(turn.prompt, project=self.project, wanted=turn.asked)
+            version = self.root.newest_version  # type: ignore[attr-defined]
+            make_task(turn.prompt, project=self.project, wanted=turn.asked, version=version)
 
     def _ask_for_less(self) -> None:
         for turn in reversed(self.turns.values()):
@@ -201,8 +236,10 @@ def is_demonstrated(task: Task) -> bool:
 
 
 def hold(prompt: Prompt) -> Prompt:
-    """Lock the conversation of ``prompt`` and return its root."""
-    return Prompt.objects.select_for_update(no_key=True).get(pk=prompt.root_id or prompt.pk)
+    """Lock the conversation of ``prompt``; its root, with the key of the guideline's ``newest_version``."""
+    versions = GuidelineVersion.objects.filter(guideline=OuterRef("project__guideline")).order_by("-number")
+    roots = Prompt.objects.annotate(newest_version=Subquery(versions.values("pk")[:1]))
+    return roots.select_for_update(of=("self",), no_key=True).get(pk=prompt.root_id or prompt.pk)
 
 
 def is_opening(prompt: Prompt) -> bool:
@@ -210,14 +247,13 @@ def is_opening(prompt: Prompt) -> bool:
     return prompt.next_role == Prompt.Next.USER and depth(prompt.messages) == 0
 
 
-def make_task(prompt: Prompt, *, project: Project, wanted: int) -> Task:
-    """Ask ``wanted`` people for the next turn of ``prompt``."""
-    version = GuidelineVersion.objects.filter(guideline=project.guideline_id).latest("number")
+def make_task(prompt: Prompt, *, project: Project, wanted: int, version: int) -> Task:
+    """Ask ``wanted`` people for the next turn of ``prompt``, by the guideline version of this key."""
     return Task.objects.create(
         project=project,
         kind=WRITES[Prompt.Next(prompt.next_role)],
         prompt=prompt,
-        guideline_version=version,
+        guideline_version_id=version,
         **prompt.asks,
         wanted=wanted,
         selection_policy=SELECTION,
@@ -236,24 +272,37 @@ def continued(before: Prompt, label: Annotation) -> list[dict[str, Any]]:
 
 
 def hang(
-    label: Annotation,
-    messages: list[dict[str, Any]],
-    *,
-    before: Prompt,
-    root: int | None,
-    there: Prompt | None,
-) -> Prompt:
-    """Make the prompt that hangs on a label; one that was withdrawn comes back as this label's."""
-    prompt = there or Prompt(project_id=before.project_id, text_hash=text_hash(messages))
-    splits = {label.prompt_split, label.labeler_group, prompt.split}
-    prompt.messages, prompt.root_id, prompt.written_in = messages, root, label
-    prompt.next_role = Prompt.Next.ASSISTANT if label.kind == Task.Kind.PROMPT else Prompt.Next.USER
-    prompt.origin, prompt.withdrawn = Prompt.Origin.WRITTEN, False
+    label: Annotation, messages: list[dict[str, Any]], *, before: Prompt, root: int | None
+) -> Prompt | None:
+    """Make the prompt that hangs on a label; one that was withdrawn comes back as this label's.
+
+    None where the project has these words already, and they stand.
+    """
     # What a held-out person wrote, or wrote to a held-out prompt, judges models and trains none.
-    prompt.split = Split.HELDOUT if Split.HELDOUT in splits else Split.TRAIN
-    prompt.use_case = str(label.task.brief.get("use_case", "")) or before.use_case
-    prompt.language, prompt.sensitive = before.language, before.sensitive or prompt.sensitive
-    prompt.save()
+    heldout = Split.HELDOUT in {label.prompt_split, label.labeler_group}
+    prompt = Prompt(
+        project_id=before.project_id,
+        messages=messages,
+        text_hash=text_hash(messages),
+        next_role=Prompt.Next.ASSISTANT if label.kind == Task.Kind.PROMPT else Prompt.Next.USER,
+        origin=Prompt.Origin.WRITTEN,
+        root_id=root,
+        written_in=label,
+        sensitive=before.sensitive,
+        split=Split.HELDOUT if heldout else Split.TRAIN,
+        use_case=str(label.task.brief.get("use_case", "")) or before.use_case,
+        language=before.language,
+        skill=before.skill,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _HANG, {name: getattr(prompt, name) for name in _HUNG} | {"messages": json.dumps(messages)}
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    prompt.pk, prompt.sensitive, prompt.split = row
+    prompt._state.adding = False
     return prompt
 
 

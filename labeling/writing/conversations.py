@@ -20,11 +20,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import F
 
 from labeling import live, queue, work
-from labeling.content.texts import MOST_BYTES, text_hash
+from labeling.content.texts import MOST_BYTES
 from labeling.faults import AnswerError
 from labeling.models import Annotation, Labeler, Lease, Project, Prompt, Task
 from labeling.writing import briefs
@@ -72,14 +72,18 @@ def add_tasks(*, project: Project, form: str = briefs.Form.PLAIN, **brief: Any) 
     return follow_up(project=project)
 
 
-def hold_task(task: Task) -> None:
-    """Lock the conversation that labels of ``task`` add to, before the task itself is locked."""
+def hold_task(task: Task) -> Prompt | None:
+    """Lock the conversation that labels of ``task`` add to, before the task itself is locked; its root."""
     if task.kind in KINDS and not is_opening(task.prompt) and (grows(task.project) or task.prompt.root_id):
-        hold(task.prompt)
+        return hold(task.prompt)
+    return None
 
 
-def grow(label: Annotation) -> None:
-    """Go on after a label that was just stored, or after the verdicts of a review.
+def grow(label: Annotation, *, root: Prompt | None = None) -> int:
+    """Go on after a label that was just stored, or after the verdicts of a review; the turns asked for.
+
+    Args:
+        root: that of the label's conversation, where the caller locked it.
 
     Raises:
         AnswerError: the project has this prompt already, or the conversation is too long.
@@ -88,15 +92,20 @@ def grow(label: Annotation) -> None:
     task = label.task
     if task.kind == Task.Kind.REVIEW:
         _judged(task)
-        return
+        return 0
     prompt = task.prompt
     is_answer = task.kind == Task.Kind.DEMONSTRATE and task.gold is None
     if task.kind == Task.Kind.PROMPT and (is_opening(prompt) or not label.surplus):
         prompt = _write(label)
     elif not is_answer or not (grows(task.project) or prompt.withdrawn):
-        return
-    if prompt.pk not in tend(prompt, project=task.project).turns:
+        return 0
+    if root is not None and root.pk != (prompt.root_id or prompt.pk):
+        root = None
+    conversation = Conversation(prompt, project=task.project, root=root)
+    asked = conversation.ask()
+    if prompt.pk not in conversation.turns:
         raise TakenBack
+    return asked
 
 
 def rewrite(old: Annotation, new: Annotation) -> None:
@@ -181,7 +190,8 @@ def branch(*, annotation_id: int, labeler: Labeler) -> Lease:
         for task in turn.tasks:
             free = Task.objects.filter(pk=task.pk, round_number=None, taken__lt=F("wanted"))
             if free.update(wanted=F("wanted") - 1):
-                own = make_task(turn.prompt, project=conversation.project, wanted=1)
+                version = conversation.root.newest_version  # type: ignore[attr-defined]
+                own = make_task(turn.prompt, project=conversation.project, wanted=1, version=version)
                 lease = _lease(own, labeler)
                 assert lease is not None, "nobody else sees the task yet"
                 return lease
@@ -298,14 +308,7 @@ def _write(label: Annotation) -> Prompt:
         raise AnswerError(
             f"answer.{place}", f"The conversation has {size:,} bytes; the most is {MOST_BYTES:,}. Shorten it."
         )
-    there = Prompt.objects.filter(project=label.task.project_id, text_hash=text_hash(messages)).first()
-    taken = AnswerError(f"answer.{place}", "The project has this prompt already. Write another one.")
-    if there is not None and not there.withdrawn:
-        raise taken
     root = None if is_opening(before) else before.root_id or before.pk
-    try:
-        with transaction.atomic():
-            return hang(label, messages, before=before, root=root, there=there)
-    except IntegrityError as error:
-        # Somebody wrote the same between the look and the insert.
-        raise taken from error
+    if (prompt := hang(label, messages, before=before, root=root)) is None:
+        raise AnswerError(f"answer.{place}", "The project has this prompt already. Write another one.")
+    return prompt
