@@ -698,4 +698,4 @@ def test_queries_of_a_written_turn(growing: Project, mia: Api) -> None:
         assert send(mia, task, {"text": "And then?"}).status_code == 201
     # A test is one transaction, so that what is one outside is a savepoint here.
     statements = [query["sql"] for query in captured if "SAVEPOINT" not in query["sql"]]
-    assert len(statements) <= 11, "\n".join(sql[:200] for sql in statements)
+    assert len(statements) <= 12, "\n".join(sql[:200] for sql in statements)
