@@ -194,5 +194,5 @@ def token_list(request: SignedInRequest) -> HttpResponse:
 @login_required
 @require_POST
 def token_revoke(request: SignedInRequest, pk: int) -> HttpResponse:
-    get_object_or_404(ApiToken, pk=pk, user=request.user).delete()
+    tokens.revoke(token=get_object_or_404(ApiToken, pk=pk, user=request.user))
     return redirect("labeling:tokens")

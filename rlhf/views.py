@@ -163,7 +163,7 @@ def change_run(request: HttpRequest, run_id: UUID, verb: str) -> HttpResponse:
     found, _membership = _run(request, run_id)
     verbs: dict[str, Callable[[], Any]] = {
         "stop": lambda: jobs.stop(found, user=request.user),
-        "resume": lambda: jobs.resume(found),
+        "resume": lambda: jobs.resume(found, user=request.user),
     }
     if verb not in verbs:
         raise Http404

@@ -14,7 +14,7 @@ from scenes import new_labeler, new_project, new_task
 
 from labeling import queue, work
 from labeling.datasets import dataset
-from labeling.incoming import intake, rowfiles
+from labeling.incoming import intake, rowfiles, store
 from labeling.models import Annotation, Completion, Import, Labeler, Prompt, Task
 
 pytestmark = pytest.mark.django_db
@@ -284,7 +284,7 @@ def test_rows_are_stored_in_bulk(project):
 
 
 def test_long_lists_of_refusals_are_cut(project, monkeypatch):
-    monkeypatch.setattr(intake, "MOST_LISTED", 3)
+    monkeypatch.setattr(store, "MOST_LISTED", 3)
     batch = prompts(project, {"prompt": "a"}, *[{}] * 5)
     assert batch.refused[-1] == {"row": None, "field": "", "reason": "2 more rows were refused."}
     assert len(batch.refused) == 4

@@ -16,6 +16,7 @@ from labeling.api.doors import Door
 from labeling.datasets import dataset as datasets
 from labeling.datasets import formats
 from labeling.models import Dataset, Project
+from labeling.people import audit
 
 
 class Datasets(Door):
@@ -60,6 +61,15 @@ class DatasetExport(Door):
         self.engineer(dataset.project.slug)
         asked = self.query(forms.ExportQueryForm)
         form = asked.get("form") or datasets.FORMS[Dataset.Kind(dataset.kind)][0]
+        audit.record(
+            actor=self.user,
+            action="dataset.export",
+            target=f"dataset {dataset.number} ({dataset.kind})",
+            project=dataset.project,
+            form=form,
+            format=asked["format"],
+            size=dataset.size,
+        )
         pieces = formats.encode(datasets.rows(dataset, form), form=form, format=asked["format"])
         name = f"{dataset.project.slug}-{dataset.number}-{form}.{asked['format']}"
         return StreamingHttpResponse(

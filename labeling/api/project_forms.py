@@ -181,10 +181,18 @@ class SettingsForm(Form):
         required=False, help_text="share of finished tasks that a reviewer looks at, from 0 to 1"
     )
     lease_seconds = serializers.IntegerField(required=False)
+    heldout_share = serializers.FloatField(
+        required=False, help_text="share of incoming prompts that judge and never train, from 0 to 0.9"
+    )
+    name = serializers.CharField(required=False)
+    hourly_rate = serializers.FloatField(
+        required=False, help_text="pay for an hour of active time; 0 where unsaid"
+    )
+    currency = serializers.CharField(required=False, help_text="three letters")
     paused = serializers.BooleanField(required=False, help_text="hand out no tasks")
 
 
-class ProjectForm(SettingsForm, ProjectRefForm):
+class ProjectForm(ProjectRefForm, SettingsForm):
     task_count = serializers.IntegerField()
     open_task_count = serializers.IntegerField(help_text="tasks that still want a labeler")
     annotation_count = serializers.IntegerField(help_text="labels that stand: not revised, not invalidated")

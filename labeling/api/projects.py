@@ -18,6 +18,7 @@ from labeling.api import OrjsonParser, project_forms
 from labeling.api.doors import Door
 from labeling.incoming import intake
 from labeling.models import Annotation, Import, Membership, Project, Task
+from labeling.people import audit
 from labeling.people.projects import change_settings, create_member, settings_of
 from labeling.problems import TooLarge
 from labeling.reviewing import reviews
@@ -49,7 +50,9 @@ class OneProject(Door):
     def patch(self, request: Request, slug: str) -> Response:
         """Change some of the project's settings. Owners and admins only."""
         manager = self.manager(slug)
-        manager.project = change_settings(project=manager.project, **self.read(project_forms.SettingsForm))
+        manager.project = change_settings(
+            project=manager.project, actor=self.user, **self.read(project_forms.SettingsForm)
+        )
         return Response(_in_figures(manager))
 
 
@@ -83,7 +86,7 @@ class Members(Door):
         manager, asked = self.manager(slug), self.read(project_forms.MemberForm)
         if asked["role"] == Membership.Role.OWNER and manager.role != Membership.Role.OWNER:
             raise PermissionDenied("Only an owner may make another one.")
-        membership, token = create_member(project=manager.project, **asked)
+        membership, token = create_member(project=manager.project, actor=self.user, **asked)
         return Response({"username": membership.user.username, "token": token}, status=201)
 
 
@@ -183,4 +186,6 @@ class Tasks(Door):
                 made = conversations.add_tasks(project=project, **asked)
             case _:
                 made = work.make_tasks(project=project, kind=kind, **asked)
+        about = f"{made} {kind} tasks"
+        audit.record(actor=self.user, action="tasks.make", target=about, project=project, made=made)
         return Response({"made": made}, status=201)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.api import account, datasets, guidelines, ledger, projects, reviews, talk, work
+from labeling.api import account, datasets, guidelines, ledger, log, projects, reviews, talk, work
 
 urlpatterns = [
     path("projects/", projects.Projects.as_view()),
@@ -32,6 +32,7 @@ urlpatterns = [
     path("annotations/<int:annotation_id>/revise/", work.AnnotationRevise.as_view()),
     path("annotations/<int:annotation_id>/continue/", work.AnnotationContinue.as_view()),
     path("annotations/<int:annotation_id>/branch/", work.AnnotationBranch.as_view()),
+    path("projects/<slug:slug>/log/", log.ProjectLog.as_view()),
     path("annotations/<int:annotation_id>/invalidate/", work.AnnotationInvalidate.as_view()),
     path("account/keys/", account.Keys.as_view()),
     path("account/reading/", account.Reading.as_view()),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import F
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -14,6 +15,7 @@ from labeling import annotate, queue
 from labeling.api import task_forms
 from labeling.api.doors import Door
 from labeling.models import Annotation, Membership, Project
+from labeling.people import audit
 from labeling.people.access import kinds_for
 from labeling.reviewing import reviews
 from labeling.sheets import seconds_left, sheet
@@ -124,7 +126,16 @@ class AnnotationInvalidate(Door):
         )
         self.manager(label.task.project.slug)
         reason = self.read(task_forms.InvalidateForm)["reason"]
-        gone = annotate.invalidate(annotation=label, actor=self.user, reason=reason)
+        with transaction.atomic():
+            gone = annotate.invalidate(annotation=label, actor=self.user, reason=reason)
+            audit.record(
+                actor=self.user,
+                action="label.invalidate",
+                target=f"label {label.pk}",
+                project=label.task.project,
+                task=label.task_id,
+                reason=gone.reason,
+            )
         return Response({"annotation": label.pk, "reason": gone.reason, "at": gone.created_at}, status=201)
 
 

@@ -1,5 +1,9 @@
 """Addresses of the cockpit, all under a project's ``/manage/``."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
 
-urlpatterns: list[URLPattern] = []
+from labeling.cockpit import log
+
+urlpatterns: list[URLPattern] = [
+    path("log/", log.log, name="log"),
+]

@@ -34,6 +34,7 @@ from labeling.models import (
     Prompt,
     Task,
 )
+from labeling.people import audit
 from labeling.talks import turns
 
 __all__ = ["FORMS", "LABELS", "DatasetError", "freeze", "rows", "trainable"]
@@ -115,6 +116,15 @@ def freeze(
             digest.update(formats.line(row))
         dataset.digest = digest.hexdigest()
         dataset.save(update_fields=["size", "digest"])
+        about = f"dataset {dataset.number} ({kind})"
+        audit.record(
+            actor=user,
+            action="dataset.freeze",
+            target=about,
+            project=project,
+            size=dataset.size,
+            filter=asked,
+        )
     return dataset
 
 

@@ -8,8 +8,8 @@ A row is an object (a CSV record, a line of JSONL):
   (text, or messages and one message);
 - completions: a prompt with ``"completions": [text, …]`` or one ``"completion"``, and who gave them, where
   that is known, as ``"models": [name, …]`` or ``"model"``;
-- any of them: ``split`` (train or heldout), ``use_case``, ``language``, ``sensitive`` (true or false),
-  ``metadata``; any other field joins the metadata.
+- any of them: ``split`` (train or heldout), ``use_case``, ``language``, ``skill`` (asked of who works on it),
+  ``sensitive`` (true or false), ``metadata``; any other field joins the metadata.
 """
 
 from __future__ import annotations
@@ -27,6 +27,23 @@ from labeling.models import Import, Split
 MOST_METADATA_BYTES = 64 * 1024
 MOST_COMPLETIONS = 100
 MOST_NAME = 200
+SHORT = {"use_case": 60, "language": 35, "skill": 60}
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What holds for a row that says nothing else."""
+
+    split: str | float = Split.TRAIN
+    """A side, or the share to hold out."""
+    split_by: str = ""
+    """The field whose equal values stay on one side, by share."""
+    sensitive: bool = False
+    use_case: str = ""
+    language: str = ""
+    skill: str = ""
+    model: str = ""
+    """Who gave the completions of a row that names nobody."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +57,7 @@ class Entry:
     split_is_named: bool
     use_case: str
     language: str
+    skill: str
     metadata: dict[str, Any]
     sensitive: bool = False
     """Of the prompt or of its answers: one mark is for all that a task shows."""
@@ -50,12 +68,8 @@ class Entry:
     """Texts, each once, with the name of the model that gave it, or an empty one."""
 
 
-def check(row: Row, *, kind: str, split: str | float, model: str = "") -> Entry:
+def check(row: Row, *, kind: str, defaults: Defaults) -> Entry:
     """Judge a row by itself.
-
-    Args:
-        split: for a row that names none, as `labeling.incoming.intake` takes it.
-        model: who gave the completions of a row that names nobody.
 
     Raises:
         TextError: naming the field at fault.
@@ -64,22 +78,27 @@ def check(row: Row, *, kind: str, split: str | float, model: str = "") -> Entry:
     if not isinstance(content, dict):
         raise TextError("", "The row must be an object with named fields.")
     rest = dict(content)
-    completions = _completions(rest, model) if kind == Import.Kind.COMPLETIONS else ()
+    completions = _completions(rest, defaults.model) if kind == Import.Kind.COMPLETIONS else ()
     found: dict[str, Found] = {}
     messages, text = _conversation(rest, kind=kind, found=found)
     named = rest.pop("split", None) or None
     if named is not None and named not in Split.values:
         raise TextError("split", f"Must be {' or '.join(Split.values)}.")
+    short = {name: _short(rest, name, most) for name, most in SHORT.items()}
+    sensitive = _is_sensitive(rest) or defaults.sensitive
+    metadata = _metadata(rest)
+    source = {**metadata, **short}.get(defaults.split_by) if defaults.split_by else None
     return Entry(
         row=row.number,
         messages=messages,
         text_hash=text_hash(messages),
-        split=named or _split_of(messages, split),
+        split=named or _split_of(messages, defaults.split, source),
         split_is_named=named is not None,
-        use_case=_short(rest, "use_case", 60),
-        language=_short(rest, "language", 35),
-        sensitive=_is_sensitive(rest),
-        metadata=_metadata(rest),
+        use_case=short["use_case"] or defaults.use_case,
+        language=short["language"] or defaults.language,
+        skill=short["skill"] or defaults.skill,
+        sensitive=sensitive,
+        metadata=metadata,
         pictures=tuple(found.values()),
         text=text,
         completions=completions,
@@ -179,13 +198,16 @@ def _metadata(rest: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-def _split_of(messages: list[Message], split: str | float) -> str:
-    """The split itself or, by share, the side on which the conversation's first words fall.
+def _split_of(messages: list[Message], split: str | float, source: Any = None) -> str:
+    """The split itself or, by share, the side on which the source falls, else the conversation's first words.
 
     The threads of one conversation share those, and stay together.
     """
     if isinstance(split, str):
         return split
-    opening = next(at for at, message in enumerate(messages, 1) if message["role"] == "user")
-    sha256 = text_hash(messages[:opening])
+    if source in (None, "", [], {}):
+        opening = next(at for at, message in enumerate(messages, 1) if message["role"] == "user")
+        sha256 = text_hash(messages[:opening])
+    else:
+        sha256 = text_hash(json.dumps(["source", source], sort_keys=True))
     return Split.HELDOUT if int(sha256[:8], 16) < split * 2**32 else Split.TRAIN

@@ -55,6 +55,9 @@ class Project(models.Model):
         default=0, help_text="share of finished tasks whose labels a reviewer looks at, from 0 to 1"
     )
     lease_seconds = models.PositiveIntegerField(default=600)
+    heldout_share = models.FloatField(
+        default=0, db_default=0, help_text="share of incoming prompts that judge models, from 0 to 1"
+    )
     hourly_rate = models.DecimalField(
         max_digits=8,
         decimal_places=2,
@@ -139,6 +142,12 @@ class Membership(models.Model):
         return self.role in {self.Role.OWNER, self.Role.ADMIN}
 
 
+class ImportQuerySet(models.QuerySet["Import"]):
+    def withdrawn(self) -> ImportQuerySet:
+        """Imports of demonstrations whose labels train nothing."""
+        return self.filter(withdrawn_at__isnull=False, labeler__isnull=False)
+
+
 class Import(models.Model):
     """One batch of rows of a kind that came in together, and those that were refused."""
 
@@ -156,9 +165,19 @@ class Import(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
+    labeler = models.ForeignKey(
+        Labeler,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="imports",
+        help_text="whom its demonstrations are labels by",
+    )
 
     tasks_made = 0
     """Set on what an import returns: the tasks that were made along with it."""
+
+    objects = ImportQuerySet.as_manager()
 
     class Meta:
         ordering = ["-id"]

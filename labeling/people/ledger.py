@@ -7,9 +7,7 @@ take some off, with a reason that the person reads; the record of activity stays
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -22,9 +20,11 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from labeling import live
+from labeling.content import csv_text
 from labeling.content.texts import unstorable
 from labeling.faults import FieldError
 from labeling.models import Annotation, Labeler, Lease, Membership, Project, TimeCorrection
+from labeling.people import audit
 
 LONGEST = timedelta(days=366)
 DAY = 24 * 3600
@@ -184,26 +184,21 @@ def correct(
         made = TimeCorrection.objects.create(
             project=project, labeler=labeler, day=day, seconds=seconds, reason=reason, actor=actor
         )
+        about = f"{day} of {labeler.name}"
+        audit.record(
+            actor=actor, action="time.correct", target=about, project=project, seconds=seconds, reason=reason
+        )
         live.announce(project=project, event="time", told=[str(labeler.pk)])
     return made
 
 
 def as_csv(rows: Iterable[Row]) -> Iterator[str]:
     """The rows as CSV, a line at a time; no cell is taken for a formula by a spreadsheet."""
-    yield _line(COLUMNS)
+    yield csv_text.line(COLUMNS)
     for row in rows:
-        cells = {**row.as_dict(), "reason": _text("; ".join(row.reasons)), "name": _text(row.name)}
-        yield _line([cells[column] for column in COLUMNS])
-
-
-def _text(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _line(cells: Sequence[Any]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow(cells)
-    return line.getvalue()
+        own = {"reason": csv_text.cell("; ".join(row.reasons)), "name": csv_text.cell(row.name)}
+        cells = {**row.as_dict(), **own}
+        yield csv_text.line(cells[column] for column in COLUMNS)
 
 
 def _add(sums: Row, row: Row) -> None:

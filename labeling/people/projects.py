@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_slug
 from django.db import IntegrityError, transaction
@@ -12,25 +12,20 @@ from django.db import IntegrityError, transaction
 from guidelines import publish
 from guidelines.models import Guideline
 from labeling import live
-from labeling.faults import FieldError
 from labeling.models import Labeler, Membership, Project, Split
+from labeling.people import audit
+from labeling.people.settings import SETTINGS, ProjectError, check, settings_of
 
-# What an owner or admin may change at any time, with the least and the most; else it is true or false.
-SETTINGS: dict[str, tuple[float, float] | None] = {
-    "overlap": (1, 100),
-    "partial_rankings": None,
-    "tree_turns": (2, 50),
-    "tree_branches": (1, 9),
-    "tree_size": (1, 500),
-    "model_drafts": None,
-    "review_share": (0, 1),
-    "lease_seconds": (60, 24 * 3600),
-    "paused": None,
-}
-
-
-class ProjectError(FieldError):
-    """A project, setting or member that cannot be; ``field`` names what to mend."""
+__all__ = [
+    "SETTINGS",
+    "ProjectError",
+    "change_settings",
+    "create_member",
+    "create_project",
+    "labeler_for",
+    "may_create",
+    "settings_of",
+]
 
 
 def create_project(
@@ -55,8 +50,7 @@ def create_project(
         raise ProjectError("slug", "Use letters, digits, hyphens and underscores only.") from error
     if len(slug) > 50:
         raise ProjectError("slug", "The slug is longer than 50 characters.")
-    if not name.strip():
-        raise ProjectError("name", "The project has no name.")
+    name = check("name", name)
     if overlap < 1:
         raise ProjectError("overlap", "Each task wants at least one label.")
     try:
@@ -67,6 +61,7 @@ def create_project(
             if owner:
                 Membership.objects.create(project=project, user=owner, role=Membership.Role.OWNER)
                 labeler_for(owner)
+            audit.record(actor=owner, action="project.create", target=f"project {slug}", project=project)
     except IntegrityError as error:
         raise ProjectError(
             "slug", f"There is a project or guideline {slug!r} already. Choose another."
@@ -74,42 +69,43 @@ def create_project(
     return project
 
 
-def change_settings(*, project: Project, **changes: Any) -> Project:
+def may_create(user: User | AnonymousUser) -> bool:
+    """Whether somebody may make projects: who runs the server, and who owns a project already."""
+    own = Membership.objects.filter(user_id=user.pk, role=Membership.Role.OWNER)
+    return user.is_superuser or own.exists()
+
+
+def change_settings(*, project: Project, actor: Any = None, **changes: Any) -> Project:
     """Change some of `SETTINGS` and return the project as it is now; tasks that are there keep their overlap.
 
     Raises:
         ProjectError: no such setting, a value of the wrong type, or one out of bounds.
     """
-    for name, value in changes.items():
-        _check_setting(name, value)
+    changes = {name: check(name, value) for name, value in changes.items()}
     with transaction.atomic():
         project = Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+        before = settings_of(project)
+        changes = {name: value for name, value in changes.items() if getattr(project, name) != value}
         for name, value in changes.items():
             setattr(project, name, value)
         if changes:
             project.save(update_fields=list(changes))
+            after = settings_of(project)
+            audit.record(
+                actor=actor,
+                action=_deed(changes),
+                target=f"project {project.slug}",
+                project=project,
+                changes={name: [before[name], after[name]] for name in sorted(changes)},
+            )
             live.announce(project=project, event="settings", names=sorted(changes))
     return project
 
 
-def settings_of(project: Project) -> dict[str, Any]:
-    return {name: getattr(project, name) for name in SETTINGS}
-
-
-def _check_setting(name: str, value: Any) -> None:
-    if name not in SETTINGS:
-        raise ProjectError(name, f"There is no such setting. There are: {', '.join(SETTINGS)}.")
-    bounds = SETTINGS[name]
-    if bounds is None:
-        if not isinstance(value, bool):
-            raise ProjectError(name, "This is true or false.")
-        return
-    share = name == "review_share"
-    if isinstance(value, bool) or not isinstance(value, int | float if share else int):
-        raise ProjectError(name, f"This is a {'' if share else 'whole '}number.")
-    least, most = bounds
-    if not least <= value <= most:
-        raise ProjectError(name, f"This is from {least:,} to {most:,}, not {value:,}.")
+def _deed(changes: dict[str, Any]) -> str:
+    if set(changes) == {"paused"}:
+        return "project.pause" if changes["paused"] else "project.resume"
+    return "project.settings"
 
 
 def labeler_for(user: User) -> Labeler:
@@ -127,6 +123,7 @@ def create_member(
     role: str,
     kind: str = Labeler.Kind.HUMAN,
     group: str = Split.TRAIN,
+    actor: Any = None,
 ) -> tuple[Membership, str | None]:
     """Add a member, with an account where there is none, and return the membership and a token.
 
@@ -153,9 +150,19 @@ def create_member(
             raise ProjectError(
                 "kind", f"{username!r} is a {labeler.kind} labeler already. Choose another name."
             )
-        membership, _ = Membership.objects.get_or_create(
+        membership, is_added = Membership.objects.get_or_create(
             project=project, user=user, defaults={"role": role, "group": group}
         )
+        if is_added:
+            audit.record(
+                actor=actor,
+                action="membership.add",
+                target=f"{role} {username}",
+                project=project,
+                role=role,
+                group=group,
+                kind=kind,
+            )
         for field, here, asked in (("role", membership.role, role), ("group", membership.group, group)):
             if here != asked:
                 raise ProjectError(field, f"{username!r} is a member already, with the {field} {here}.")
@@ -166,7 +173,7 @@ def create_member(
         # Brings the REST framework in, which commands and the worker start without.
         from labeling.people import tokens
 
-        token = tokens.issue(user=user, name=project.slug)
+        token = tokens.issue(user=user, name=project.slug, actor=actor)
     return membership, token
 
 

@@ -7,27 +7,45 @@ import secrets
 from datetime import timedelta
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from labeling.models import ApiToken
+from labeling.people import audit
 
 # "Last used" is for people who clear up; a write with every request would be dear.
 USE_NOTED_EVERY = timedelta(minutes=10)
 
 
-def issue(*, user: User, name: str) -> str:
-    """Make a token of 256 random bits for ``user`` and return it; it cannot be read again."""
+def issue(*, user: User, name: str, actor: User | None = None) -> str:
+    """Make a token of 256 random bits for ``user`` and return it; it cannot be read again.
+
+    Args:
+        actor: who made it, where it was not ``user``.
+    """
     token = f"tut_{secrets.token_urlsafe(32)}"
-    ApiToken.objects.create(user=user, name=name, prefix=token[:8], digest=_digest(token))
+    with transaction.atomic():
+        made = ApiToken.objects.create(user=user, name=name, prefix=token[:8], digest=_digest(token))
+        _record("token.make", made, actor)
     return token
 
 
-def revoke(*, token: str) -> None:
+def revoke(*, token: str | ApiToken, actor: User | None = None) -> None:
     """End a token; one that has ended already stays so."""
-    ApiToken.objects.filter(digest=_digest(token)).delete()
+    with transaction.atomic():
+        found = token
+        if isinstance(token, str):
+            found = ApiToken.objects.select_related("user").filter(digest=_digest(token)).first()
+        if isinstance(found, ApiToken) and ApiToken.objects.filter(pk=found.pk).delete()[0]:
+            _record("token.revoke", found, actor)
+
+
+def _record(action: str, token: ApiToken, actor: User | None) -> None:
+    about = f"token {token.prefix}… of {token.user.username}"
+    audit.record(actor=actor or token.user, action=action, target=about, name=token.name)
 
 
 class TokenAuthentication(BaseAuthentication):

@@ -122,7 +122,7 @@ class RunResume(RunDoor):
     @extend_schema(operation_id="resume_run", request=None, responses=forms.RunForm)
     def post(self, request: Request, run_id: UUID) -> Response:
         """Go on with a stopped or failed run from its newest checkpoint."""
-        return Response(_run(jobs.resume(self.run(run_id))))
+        return Response(_run(jobs.resume(self.run(run_id), user=self.user)))
 
 
 class RoundDoor(Door):

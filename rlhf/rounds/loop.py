@@ -23,6 +23,7 @@ from labeling.faults import FieldError
 from labeling.models import Project, Task
 from labeling.work import WorkError
 from models_zoo.models import Checkpoint
+from rlhf import deeds
 from rlhf.models import Loop, Round, RoundStep, Run
 from rlhf.rounds import sampling, steps
 from rlhf.rounds.progress import LABELED, progress
@@ -106,6 +107,7 @@ def start(round: Round, *, user: Any = None, force: bool = False) -> Round:
         # Announcements come last: until the end they make every submit of the project wait.
         sampling.keep_busy(following, user=user)
         _go_on(round)
+        deeds.note_round(round, "start", user=user, forced=force)
         _announce(round)
         _announce(following)
     return round
@@ -278,6 +280,7 @@ def _stop(round_id: int, *, reason: str, failed: bool = False) -> None:
             step.save(update_fields=["state", "detail", "finished_at"])
         round.state, round.reason = Round.State.STOPPED, reason
         round.save(update_fields=["state", "reason"])
+        deeds.note_round(round, "fail" if failed else "stop", reason=reason)
         if step and failed:
             _announce(round, step)
         _announce(round)
@@ -299,6 +302,8 @@ def _decide(round: Round, decision: Round.Decision, *, user: Any = None, reason:
         round.save(update_fields=["decision", "decided_by", "reason"])
         if decision == Round.Decision.PROMOTED:
             Project.objects.filter(pk=round.project_id).update(current_checkpoint=round.checkpoint_after)
+        deeds.note_decision(round, user=user, reason=reason)
+        if decision == Round.Decision.PROMOTED:
             live.announce(project=round.project, event="checkpoint", checkpoint=round.checkpoint_after.pk)
         _announce(round)
     return round

@@ -28,6 +28,7 @@ from labeling.faults import FieldError
 from labeling.models import Dataset, Project
 from models_zoo import registry, store
 from models_zoo.models import Checkpoint
+from rlhf import deeds
 from rlhf.models import Round, Run, RunInput
 from rlhf.runs import directory
 from rlhf.runs.child import Child
@@ -134,6 +135,7 @@ def create_run(
             for role, given in inputs.items()
             if isinstance(given, Checkpoint)
         )
+        deeds.note_run(run, "make", user=user)
         _announce(run)
     return run
 
@@ -206,6 +208,7 @@ def stop(run: Run, *, user: Any = None) -> Run:
         run = Run.objects.select_for_update(of=("self",)).select_related("project").get(pk=run.pk)
         if run.state not in OPEN:
             raise NotNow("state", f"The run is {run.state} already.")
+        deeds.note_run(run, "stop", user=user)
         if run.state == Run.State.QUEUED:
             return _settle(run, Run.State.STOPPED)
     try:
@@ -215,7 +218,7 @@ def stop(run: Run, *, user: Any = None) -> Run:
     return run
 
 
-def resume(run: Run) -> Run:
+def resume(run: Run, *, user: Any = None) -> Run:
     """Queue a stopped or failed run again; it goes on from its newest checkpoint.
 
     Raises:
@@ -232,6 +235,7 @@ def resume(run: Run) -> Run:
             raise RunError("directory", directory.complaint(error)) from error
         run.attempts, run.error = 0, ""
         run.save(update_fields=["attempts", "error"])
+        deeds.note_run(run, "resume", user=user)
         _settle(run, Run.State.QUEUED)
         enqueue(run)
     return run

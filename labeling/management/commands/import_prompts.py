@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,9 @@ from django.core.management.base import CommandError, CommandParser
 
 from labeling import command_line, work
 from labeling.incoming import intake
-from labeling.models import Import, Split, Task
+from labeling.models import Import, Task
 
 LISTED = 20
-VERBS: dict[str, Callable[..., Import]] = {
-    "prompts": intake.import_prompts,
-    "demonstrations": intake.import_demonstrations,
-    "completions": intake.import_completions,
-}
 
 
 class Command(command_line.Command):
@@ -31,13 +25,21 @@ class Command(command_line.Command):
     def arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", required=True, metavar="SLUG")
         parser.add_argument("--file", required=True, type=Path)
-        parser.add_argument("--kind", choices=list(VERBS), default="prompts")
+        parser.add_argument("--kind", choices=list(intake.VERBS), default="prompts")
         parser.add_argument(
             "--split",
-            default=Split.TRAIN.value,
             metavar="train|heldout|SHARE",
-            help="for rows that name none: one of the two, or the share to hold out (0.1); default train",
+            help="for rows that name none: one of the two, or the share to hold out (0.1); by default the "
+            "project's share",
         )
+        parser.add_argument(
+            "--split-by",
+            default="",
+            metavar="FIELD",
+            help="with a share: rows with equal values of this field stay on one side",
+        )
+        for name, about in (("use-case", "use case"), ("language", "language"), ("skill", "skill")):
+            parser.add_argument(f"--{name}", default="", help=f"the {about} of rows that name none")
         parser.add_argument(
             "--columns",
             nargs="+",
@@ -66,12 +68,12 @@ class Command(command_line.Command):
         more = {"model": options["model"]} if options["kind"] == Import.Kind.COMPLETIONS else {}
         with path.open("rb") as file:
             rows = intake.read_rows(file, path.name, columns=dict(options["columns"]))
-            batch = VERBS[options["kind"]](
+            batch = intake.VERBS[options["kind"]](
                 project=project,
                 rows=self.progress(rows),
                 source=path.name,
                 synthetic=options["synthetic"],
-                split=options["split"],
+                **{name: options[name] for name in ("split", "split_by", "use_case", "language", "skill")},
                 tasks=options["tasks"],
                 sensitive=options["sensitive"],
                 dry_run=options["dry_run"],

@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 from labeling import command_line, work
 from labeling.content import texts
 from labeling.models import Task
+from labeling.people import audit
 from labeling.reviewing import reviews
 from labeling.talks import talk, turns
 from labeling.writing import briefs, conversations
@@ -72,6 +73,8 @@ class Command(command_line.Command):
             made = conversations.add_tasks(project=project, **given)
         else:
             made = work.make_tasks(project=project, kind=kind, **given)
+        about = f"{made} {kind} tasks"
+        audit.record(actor=None, action="tasks.make", target=about, project=project, made=made)
         return {"project": project.slug, "kind": kind, "made": made}
 
     def describe(self, result: dict[str, Any]) -> str:
