@@ -84,10 +84,13 @@ def fit(
     posterior = _softmax(0.7 * votes.reshape(items, classes) + rm_weight * scores)
     posterior[fixed] = gold
     said = labeler * classes + label
+    # Gold speaks first: whoever is right on it is believed on the rest, be they ever so few.
+    counted = each * np.isin(item, fixed) if len(fixed) else each
     rounds, moved = 0, 1.0
     while rounds < ROUNDS and moved > CLOSE:
         rounds += 1
-        confusion = _confusion(posterior, item, said, each, labelers, classes, form)
+        confusion = _confusion(posterior, item, said, counted, labelers, classes, form)
+        counted = each
         if rm is not None:
             rm_weight = _rm_weight(posterior, scores, rm_weight)
         elif form == "full" and items:

@@ -88,8 +88,8 @@ def read(file: BinaryIO, *, extra: Sequence[str] = ()) -> LabelFile:
     (item, items), (labeler, labelers), (label, values) = (
         _in_order(numbers, list(known)) for numbers, known in zip(codes, names, strict=True)
     )
-    label, values = _as_numbers(label, values)
-    labels = Labels(item, labeler, label, items, labelers, values)
+    label, classes = _as_numbers(label, values)
+    labels = Labels(item, labeler, label, items, labelers, classes)
     _check_once(labels, rows)
     return LabelFile(labels, np.array(rows), {name: np.array(cells) for name, cells in further.items()})
 

@@ -151,7 +151,7 @@ def _reported(seen: Evidence, fit: dawid_skene.Fit, suspicion: Suspicion) -> Rel
     told = ~np.isnan(agreed)
     compared = np.bincount(labeler[told], minlength=people)
     agreement = ratio(np.bincount(labeler[told], agreed[told], minlength=people), compared)
-    gold, gold_n = np.full(people, np.nan), np.zeros(people)
+    gold, gold_n = np.full(people, np.nan), np.zeros(people, np.intp)
     if seen.known is not None:
         truth = seen.known[labels.item]
         gold_n = np.bincount(labeler[truth >= 0], minlength=people)
