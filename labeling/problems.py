@@ -1,7 +1,8 @@
 """Failures of the API as problem documents (RFC 9457), so that a program can tell them apart and mend them.
 
 ``{"type", "title", "status", "detail", "errors": [{"field", "message"}]}``; a domain error that carries a
-``field`` is bad input, and others are listed in `_CONFLICTS`, to which an app above adds its own.
+``field`` is bad input, and others are listed in `_CONFLICTS`, to which an app above adds its own; what an
+error has as ``more`` is added to its document.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from guidelines import drafts
+from guidelines.publish import Overtaken
 from labeling.annotate import Conflict, StaleDraft
 from labeling.queue import LeaseLost
 from labeling.reviewing.reviews import Settled
+from labeling.unread import Unread
 from labeling.writing.conversations import Closed, TakenBack
 
 MEDIA_TYPE = "application/problem+json"
@@ -27,6 +31,9 @@ _CONFLICTS: dict[type[Exception], str] = {
     StaleDraft: "urn:tutelage:stale-draft",
     LeaseLost: "urn:tutelage:lease-over",
     Conflict: "urn:tutelage:conflict",
+    drafts.StaleDraft: "urn:tutelage:stale-draft",
+    Overtaken: "urn:tutelage:overtaken",
+    Unread: "urn:tutelage:unread-guideline",
     Settled: "urn:tutelage:settled",
     TakenBack: "urn:tutelage:taken-back",
     Closed: "urn:tutelage:conversation-closed",
@@ -59,9 +66,7 @@ def problem_document(error: Exception, context: Mapping[str, Any]) -> Response |
 def _problem(error: Exception) -> dict[str, Any] | None:
     for kind, name in _CONFLICTS.items():
         if isinstance(error, kind):
-            stored = getattr(error, "stored", None)
-            more = {"stored": {"answer": stored.answer, "version": stored.version}} if stored else {}
-            return _document(HTTPStatus.CONFLICT, str(error), type=name) | more
+            return _document(HTTPStatus.CONFLICT, str(error), type=name) | getattr(error, "more", {})
     if isinstance(error, ValueError) and hasattr(error, "field"):
         return _bad_input([{"field": error.field, "message": str(error)}])
     if isinstance(error, exceptions.ValidationError):

@@ -15,6 +15,7 @@ urlpatterns = [
     path("projects/<slug:slug>/pictures/<slug:sha256>", views.picture, name="picture"),
     path("projects/<slug:slug>/preview/", views.preview, name="preview"),
     path("projects/<slug:slug>/guideline/<int:number>/", views.drawer, name="drawer"),
+    path("projects/<slug:slug>/guideline/<int:number>/news/", views.guideline_news, name="guideline_news"),
     path("api/", include("labeling.api.urls")),
     path("projects/<slug:slug>/ledger/", views.project_ledger, name="ledger"),
     path("projects/<slug:slug>/manage/", include("labeling.cockpit.urls")),

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from guidelines.models import GuidelineVersion
 from guidelines.render import answer_html, body_html
-from labeling import answers
+from labeling import answers, unread
 from labeling.content import pictures, sensitive_content
 from labeling.models import ApiToken, Labeler, Membership, Task
 from labeling.people import keys, ledger, tokens
@@ -87,6 +87,19 @@ def drawer(request: SignedInRequest, slug: str, number: int) -> HttpResponse:
         GuidelineVersion.objects.select_related("guideline"), guideline=project.guideline_id, number=number
     )
     return render(request, "labeling/drawer.html", {"version": version, "body": body_html(version)})
+
+
+@login_required
+@require_GET
+def guideline_news(request: SignedInRequest, slug: str, number: int) -> HttpResponse:
+    """What changed in the guideline up to this version since the one by which I last worked."""
+    project = membership_of(user=request.user, slug=slug).project
+    version = get_object_or_404(
+        GuidelineVersion.objects.select_related("guideline"), guideline=project.guideline_id, number=number
+    )
+    changed = unread.changed(version=version, project=project, labeler=labeler_for(request.user))
+    context = {"changed": changed, "version": version, "body": body_html(version)}
+    return render(request, "labeling/guideline_news.html", context)
 
 
 @login_required

@@ -15,7 +15,12 @@ urlpatterns = [
     path("projects/<slug:slug>/next/", work.Next.as_view()),
     path("projects/<slug:slug>/annotations/", work.Annotations.as_view()),
     path("projects/<slug:slug>/datasets/", datasets.Datasets.as_view()),
+    path("guidelines/<slug:slug>/draft/", guidelines.OwnDraft.as_view()),
     path("guidelines/<slug:slug>/versions/", guidelines.Versions.as_view()),
+    path("guidelines/<slug:slug>/versions/preview/", guidelines.VersionsPreview.as_view()),
+    path(
+        "guidelines/<slug:slug>/versions/<int:number>/acknowledge/", guidelines.VersionAcknowledge.as_view()
+    ),
     path("leases/<uuid:lease_id>/", work.OneLease.as_view()),
     path("leases/<uuid:lease_id>/draft/", work.LeaseDraft.as_view()),
     path("leases/<uuid:lease_id>/heartbeat/", work.LeaseHeartbeat.as_view()),
