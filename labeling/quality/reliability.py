@@ -196,7 +196,7 @@ def others_agree(labels: Labels) -> Floats:
 def described(found: Reliability) -> dict[str, Any]:
     """Labelers and items as objects for JSON, each by its name; None is what cannot be told."""
     labels, fit = found.labels, found.fit
-    labelers = {str(name): _labeler(found, at) for at, name in enumerate(labels.labelers)}
+    labelers = {str(name): labeler(found, at) for at, name in enumerate(labels.labelers)}
     best = fit.posterior.argmax(1) if fit.posterior.size else []
     entropy = -(fit.posterior * np.log2(np.clip(fit.posterior, 1e-300, 1))).sum(1)
     count = np.bincount(labels.item, minlength=len(labels.items))
@@ -215,7 +215,8 @@ def described(found: Reliability) -> dict[str, Any]:
     return {"labelers": labelers, "items": items, "rm_weight": plain(fit.rm_weight)}
 
 
-def _labeler(found: Reliability, at: int) -> dict[str, Any]:
+def labeler(found: Reliability, at: int) -> dict[str, Any]:
+    """What is known of the labeler numbered ``at``, as plain figures; None is what cannot be told."""
     fit, doubt = found.fit, found.suspicion
     suspicion = float(doubt.probability[at])
     partner = int(doubt.partner[at])
