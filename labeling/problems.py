@@ -19,7 +19,8 @@ from rest_framework.response import Response
 from guidelines import drafts
 from guidelines.publish import Overtaken
 from labeling.annotate import Conflict, StaleDraft
-from labeling.queue import LeaseLost
+from labeling.people.invitations import LinkOver
+from labeling.queue import LeaseLost, Paused
 from labeling.reviewing.reviews import Settled
 from labeling.unread import Unread
 from labeling.writing.conversations import Closed, TakenBack
@@ -30,6 +31,8 @@ BAD_INPUT = "urn:tutelage:bad-input"
 _CONFLICTS: dict[type[Exception], str] = {
     StaleDraft: "urn:tutelage:stale-draft",
     LeaseLost: "urn:tutelage:lease-over",
+    Paused: "urn:tutelage:paused",
+    LinkOver: "urn:tutelage:link-over",
     Conflict: "urn:tutelage:conflict",
     drafts.StaleDraft: "urn:tutelage:stale-draft",
     Overtaken: "urn:tutelage:overtaken",

@@ -3,11 +3,14 @@
 from django.urls import include, path
 
 from labeling import views
+from labeling.cockpit.join import join
 
 app_name = "labeling"
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("join/<slug:secret>/", join, name="join"),
+    path("messages/<int:pk>/read/", views.message_read, name="message_read"),
     path("sw.js", views.service_worker, name="service_worker"),
     path("projects/<slug:slug>/work/", views.work, name="work"),
     path("projects/<slug:slug>/work/<slug:kind>/", views.work, name="work"),
