@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from labeling.models import Task
 from labeling.people.access import SignedInRequest, manager_of, project_context
-from labeling.quality import collect, reliability
+from labeling.quality import agreement, collect, reliability
 
 CUTS = {
     "kind": gettext_noop("By kind of task"),
@@ -39,7 +39,7 @@ def quality(request: SignedInRequest, slug: str) -> HttpResponse:
     context |= {
         "labels": len(told.origins),
         "cut_off": told.cut_off,
-        "all": next((_shown(row) for row in rows if row.cut == "all"), None),
+        "all": next((_shown(row) | {"says": row.found.says} for row in rows if row.cut == "all"), None),
         "parts": [
             (_(CUTS[cut]), cut, [_shown(row) for row in group])
             for cut, group in groupby(rows, lambda row: row.cut)
@@ -65,7 +65,7 @@ def _shown(row: collect.Row) -> dict[str, Any]:
         "from": round(TRACK * low, 1),
         "width": round(TRACK * max(0.01, min(1.0, found.high) - low), 1) if known else 0,
         "at": round(TRACK * max(0.0, found.alpha), 1) if known else 0,
-        "says": found.says,
+        "says": agreement.advice(found) if known else found.says,
     }
 
 
@@ -78,4 +78,6 @@ def _people(told: collect.Collected) -> list[dict[str, Any]]:
         {"id": person, "name": name, **reliability.labeler(found, at)}
         for at, (person, name) in enumerate(told.people)
     ]
+    for one in said:
+        one["doubted"] = one["kind"] != "honest" and one["evidence"] >= reliability.FEW_LABELS
     return sorted((one for one in said if one["labels"]), key=lambda one: (one["weight"], one["name"]))
