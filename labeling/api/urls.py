@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from labeling.api import account, datasets, guidelines, ledger, log, people, projects, reviews, talk, work
+from labeling.api import (
+    account,
+    datasets,
+    guidelines,
+    ledger,
+    log,
+    people,
+    projects,
+    quality,
+    reviews,
+    talk,
+    work,
+)
 
 urlpatterns = [
     path("projects/", projects.Projects.as_view()),
@@ -50,6 +62,7 @@ urlpatterns = [
     path("annotations/<int:annotation_id>/revise/", work.AnnotationRevise.as_view()),
     path("annotations/<int:annotation_id>/continue/", work.AnnotationContinue.as_view()),
     path("annotations/<int:annotation_id>/branch/", work.AnnotationBranch.as_view()),
+    path("projects/<slug:slug>/quality/", quality.ProjectQuality.as_view()),
     path("projects/<slug:slug>/log/", log.ProjectLog.as_view()),
     path("annotations/<int:annotation_id>/invalidate/", work.AnnotationInvalidate.as_view()),
     path("account/keys/", account.Keys.as_view()),

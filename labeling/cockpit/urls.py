@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from labeling.cockpit import log, people
+from labeling.cockpit import log, people, quality
 
 urlpatterns: list[URLPattern] = [
     path("log/", log.log, name="log"),
@@ -10,4 +10,5 @@ urlpatterns: list[URLPattern] = [
     path("people/invitations/", people.links, name="invitations"),
     path("people/invalidate/", people.invalidation, name="invalidate"),
     path("people/<uuid:labeler_id>/", people.person, name="person"),
+    path("quality/", quality.quality, name="quality"),
 ]
