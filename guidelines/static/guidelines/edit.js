@@ -101,7 +101,9 @@ form.addEventListener("submit", (event) => {
   if (draft.closed) return;
   // A save on its way would come after the publication, as a draft of what is published.
   event.preventDefault();
-  draft.close().then(() => form.requestSubmit(event.submitter));
+  const { submitter } = event;
+  // Not before this event is over: a form passes over what is submitted within it.
+  draft.close().then(() => setTimeout(() => form.requestSubmit(submitter)));
 });
 
 document.addEventListener("draft:taken", () => {
