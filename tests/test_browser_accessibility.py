@@ -62,7 +62,9 @@ NO_PAGES = {
     "rlhf:change_round",
     "rlhf:change_run",
     "rlhf:freeze",
+    "guidelines:effects",
     "guidelines:preview",
+    "labeling:guideline_news",
 }
 SIGNED_OUT = ("/accounts/login/", "/accounts/password/reset/", "/accessibility/")
 
@@ -100,6 +102,7 @@ def addresses(world: dict[str, Any]) -> dict[str, str]:
     """The address of every page of our own apps; a page that this test cannot fill in fails it."""
     fill = {"slug": world["slug"], "number": 1, "kind": "rank", "run_id": world["run"]}
     fill |= {"checkpoint_id": world["checkpoint"], "dataset_id": world["dataset"]}
+    fill |= {"before": 1, "after": 1}
     found = {}
     for name, pattern in names(get_resolver().url_patterns):
         ours = name.startswith(("labeling:", "rlhf:", "guidelines:")) and "api/" not in str(pattern.pattern)
