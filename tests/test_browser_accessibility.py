@@ -25,6 +25,8 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from labeling.datasets import dataset
 from labeling.incoming import intake
+from labeling.models import Membership
+from labeling.people import invitations
 from labeling.people.projects import create_project
 from models_zoo import registry
 from rlhf.models import Metric, Run
@@ -39,7 +41,7 @@ folder = Path("models_zoo/pocket_stories/base")
 checkpoint = registry.register(folder=folder, name=slug + "-base", kind="base")
 project.current_checkpoint = checkpoint
 project.save()
-intake.import_demonstrations(project=project, source="the grammar", user=owner, synthetic=True,
+batch = intake.import_demonstrations(project=project, source="the grammar", user=owner, synthetic=True,
                              rows=[{{"prompt": "An owl?", "completion": "Once an owl."}}])
 frozen = dataset.freeze(project=project, kind="demonstrations")
 loop.open_round(project=project, kind="demonstrations", label_target=1)
@@ -47,7 +49,10 @@ run = Run.objects.create(project=project, algorithm="ppo", state="done", config=
 run.directory.mkdir(parents=True)
 for n in range(5):
     Metric.objects.create(run=run, n=n, step=n + 1, values={{"reward": n / 4, "kl": n / 8}})
-print(json.dumps({{"run": str(run.pk), "checkpoint": checkpoint.pk, "dataset": frozen.pk}}))
+manager = Membership.objects.select_related("project", "user").get(user=owner)
+told = {{"secret": invitations.invite(manager=manager).secret, "labeler_id": str(owner.labeler.pk)}}
+print(json.dumps({{"run": str(run.pk), "checkpoint": checkpoint.pk, "dataset": frozen.pk,
+                  "import": batch.pk, **told}}))
 """
 
 # Views that are no page of ours: they answer with a fragment, a file, a redirect or only to a POST.
@@ -58,6 +63,9 @@ NO_PAGES = {
     "labeling:preview",
     "labeling:drawer",
     "labeling:token_revoke",
+    "labeling:pause",
+    "labeling:refused_rows",
+    "labeling:message_read",
     "rlhf:auto_start",
     "rlhf:change_round",
     "rlhf:change_run",
@@ -101,7 +109,9 @@ def names(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, URLPatte
 def addresses(world: dict[str, Any]) -> dict[str, str]:
     """The address of every page of our own apps; a page that this test cannot fill in fails it."""
     fill = {"slug": world["slug"], "number": 1, "kind": "rank", "run_id": world["run"]}
+    fill |= {"import_id": world["import"]}
     fill |= {"checkpoint_id": world["checkpoint"], "dataset_id": world["dataset"]}
+    fill |= {"labeler_id": world["labeler_id"], "secret": world["secret"]}
     fill |= {"before": 1, "after": 1}
     found = {}
     for name, pattern in names(get_resolver().url_patterns):
@@ -142,9 +152,9 @@ def test_pages_reflow(owner: Page, world: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_for_everybody(page: Page, scheme: Any) -> None:
+def test_pages_for_everybody(page: Page, world: dict[str, Any], scheme: Any) -> None:
     page.emulate_media(color_scheme=scheme)
-    for address in SIGNED_OUT:
+    for address in (*SIGNED_OUT, f"/join/{world['secret']}/"):
         for width in (1440, NARROWEST):
             page.set_viewport_size({"width": width, "height": 900})
             page.goto(address)

@@ -2,9 +2,16 @@
 
 from django.urls import URLPattern, path
 
-from labeling.cockpit import log, people, quality
+from labeling.cockpit import log, people, progress, prompts, quality, setup
 
 urlpatterns: list[URLPattern] = [
+    path("", progress.progress, name="progress"),
+    path("prompts/", prompts.prompts, name="prompts"),
+    path("prompts/new/", prompts.new_prompts, name="new_prompts"),
+    path("prompts/<int:import_id>/", prompts.one_import, name="import"),
+    path("prompts/<int:import_id>/refused.csv", prompts.refused_rows, name="refused_rows"),
+    path("settings/", setup.settings, name="settings"),
+    path("settings/pause/", setup.pause, name="pause"),
     path("log/", log.log, name="log"),
     path("people/", people.people, name="people"),
     path("people/invitations/", people.links, name="invitations"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -20,6 +21,7 @@ __all__ = [
     "SETTINGS",
     "ProjectError",
     "change_settings",
+    "check_slug",
     "create_member",
     "create_project",
     "labeler_for",
@@ -44,12 +46,7 @@ def create_project(
         ProjectError: the slug is taken or no slug, the name is empty, or the overlap is not positive.
         publish.GuidelineError: the guideline has no text.
     """
-    try:
-        validate_slug(slug)
-    except ValidationError as error:
-        raise ProjectError("slug", "Use letters, digits, hyphens and underscores only.") from error
-    if len(slug) > 50:
-        raise ProjectError("slug", "The slug is longer than 50 characters.")
+    check_slug(slug)
     name = check("name", name)
     if overlap < 1:
         raise ProjectError("overlap", "Each task wants at least one label.")
@@ -69,10 +66,29 @@ def create_project(
     return project
 
 
-def may_create(user: User | AnonymousUser) -> bool:
-    """Whether somebody may make projects: who runs the server, and who owns a project already."""
-    own = Membership.objects.filter(user_id=user.pk, role=Membership.Role.OWNER)
-    return user.is_superuser or own.exists()
+def check_slug(slug: str) -> None:
+    """Make sure that a text can be a project's address.
+
+    Raises:
+        ProjectError: it is no slug, or too long.
+    """
+    try:
+        validate_slug(slug)
+    except ValidationError as error:
+        raise ProjectError("slug", "Use letters, digits, hyphens and underscores only.") from error
+    if len(slug) > 50:
+        raise ProjectError("slug", "The slug is longer than 50 characters.")
+
+
+def may_create(user: User | AnonymousUser, *, roles: Collection[str] | None = None) -> bool:
+    """Whether somebody may make projects: who runs the server, and who owns a project already.
+
+    Args:
+        roles: those that they have in projects, where they are known.
+    """
+    if user.is_superuser or roles is not None:
+        return user.is_superuser or Membership.Role.OWNER in (roles or ())
+    return Membership.objects.filter(user_id=user.pk, role=Membership.Role.OWNER).exists()
 
 
 def change_settings(*, project: Project, actor: Any = None, **changes: Any) -> Project:
