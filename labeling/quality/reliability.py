@@ -33,8 +33,8 @@ class Evidence:
     form: Form = "full"
     """``pair`` where every label names the better of two answers."""
     weight: Floats | None = None
-    """(n,) how much evidence each label is: 2/k for each pair of a ranking of k answers, whose k(k − 1)/2
-    pairs tell as much as k − 1 of their own. 1 by default."""
+    """(n,) how much each label tells of its labeler: 2/k for each pair of a ranking of k answers, whose
+    k(k − 1)/2 pairs tell as much as k − 1 of their own. 1 by default."""
     first: Ints | None = None
     longest: Ints | None = None
     """(n,) 1 where the label names the answer shown first (the longest), 0 where not, −1 unknown."""
@@ -106,7 +106,7 @@ def measure(seen: Evidence) -> Reliability:
             known=seen.known,
             rm=seen.rm,
         )
-        others = dawid_skene.others(fit, item, labeler, label, weight, trust)
+        others, told = dawid_skene.others(fit, item, labeler, label, trust)
         if seen.known is not None:
             gold = np.flatnonzero(seen.known[item] >= 0)
             others[gold] = np.eye(classes)[seen.known[item[gold]]]
@@ -116,6 +116,7 @@ def measure(seen: Evidence) -> Reliability:
                 labeler=labeler,
                 label=label,
                 others=others,
+                told=told,
                 weight=weight,
                 chance=chance,
                 labelers=people,
