@@ -19,6 +19,7 @@ from labeling.api.doors import Door
 from labeling.incoming import intake, preview
 from labeling.models import Annotation, Import, Membership, Project, Task
 from labeling.people import audit, presets
+from labeling.people.members import roles_given_by
 from labeling.people.projects import change_settings, create_member, may_create, settings_of
 from labeling.problems import TooLarge
 from labeling.reviewing import reviews
@@ -96,8 +97,8 @@ class Members(Door):
     def post(self, request: Request, slug: str) -> Response:
         """Add a member, with an account and a token where there is no account of that name."""
         manager, asked = self.manager(slug), self.read(project_forms.MemberForm)
-        if asked["role"] == Membership.Role.OWNER and manager.role != Membership.Role.OWNER:
-            raise PermissionDenied("Only an owner may make another one.")
+        if asked["role"] not in roles_given_by(manager):
+            raise PermissionDenied("Only an owner makes others owners or admins.")
         membership, token = create_member(project=manager.project, actor=self.user, **asked)
         return Response({"username": membership.user.username, "token": token}, status=201)
 
