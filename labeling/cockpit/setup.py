@@ -218,7 +218,7 @@ def _prefilled(step: str, given: dict[str, Any]) -> dict[str, Any]:
         delivered = project_settings.settings_of(Project())
         given |= {name: chosen.settings.get(name, delivered[name]) for name in AT_FIRST}
         given["guideline_title"] = str(chosen.guideline or given["name"])
-        given["guideline_body"] = chosen.body
+        given["guideline_body"] = chosen.parts.body
     return given
 
 
@@ -231,7 +231,12 @@ def _carried(step: str, given: Mapping[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _fields(names: Iterable[str], values: Mapping[str, Any], errors: Mapping[str, Any]) -> list[Field]:
-    return [Field(name, SETTINGS[name], values[name], errors.get(name)) for name in names]
+    return [Field(name, SETTINGS[name], _written(values[name]), errors.get(name)) for name in names]
+
+
+def _written(value: Any) -> Any:
+    """A number as a person writes it: 0 and 18.5 rather than 0.0 and 18.50."""
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _steps(current: str) -> list[tuple[str, str, str]]:

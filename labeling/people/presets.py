@@ -12,11 +12,12 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from guidelines.criteria import preset as criteria_of
+from guidelines import presets as guideline_presets
 from guidelines.models import Guideline
+from guidelines.parts import Parts
 from labeling.models import Project, Task
 from labeling.people import settings as project_settings
-from labeling.people.projects import check_slug, create_project
+from labeling.people.projects import RESERVED, check_slug, create_project
 from labeling.people.settings import ProjectError
 
 BLANK = "blank"
@@ -29,8 +30,7 @@ class Preset:
     title: Any
     about: Any
     guideline: str
-    body: str
-    criteria: list[dict[str, Any]] = field(default_factory=list)
+    parts: Parts
     settings: Mapping[str, Any] = field(default_factory=dict)
     kinds: tuple[str, ...] = ()
     """The kinds of task that its labelers do, most telling first."""
@@ -61,8 +61,10 @@ def create(
             slug=slug,
             name=name,
             guideline_title=guideline_title.strip() or str(chosen.guideline) or name,
-            guideline_body=guideline_body or chosen.body,
-            criteria=[dict(one) for one in chosen.criteria],
+            guideline_body=guideline_body or chosen.parts.body,
+            criteria=chosen.parts.criteria,
+            examples=chosen.parts.examples,
+            rules=chosen.parts.rules,
             owner=owner,
         )
         for setting, value in values.items():
@@ -89,7 +91,9 @@ def address_for(name: str) -> str:
     """A slug made of a name, free at this moment: "Owl stories" gives "owl-stories"."""
     base = slugify(name)[:44].strip("-") or "project"
     taken = set(Project.objects.filter(slug__startswith=base).values_list("slug", flat=True))
-    return next(one for one in (base, *(f"{base}-{n}" for n in range(2, 10_000))) if one not in taken)
+    return next(
+        one for one in (base, *(f"{base}-{n}" for n in range(2, 10_000))) if one not in taken | RESERVED
+    )
 
 
 def _scale(key: str, label: str, most: int, low: str, high: str, text: str = "") -> dict[str, Any]:
@@ -110,37 +114,6 @@ def _scale(key: str, label: str, most: int, low: str, high: str, text: str = "")
 def _flag(key: str, label: str, *, scope: str = "completion", text: str = "") -> dict[str, Any]:
     return {"key": key, "label": label, "help": text, "scope": scope, "type": "flag", "required": False}
 
-
-_INSTRUCTGPT = """# Judge answers as a customer would
-
-Work out what the person who asked **meant**, then judge how well each answer does it: on the criteria
-first, then by putting the answers in order.
-
-- **Helpful**: it does what was meant, in clear words, and says no more than is of use.
-- **Truthful**: nothing is made up; of a text that was given it says only what stands there.
-- **Harmless**: it hurts nobody and demeans no group of people.
-
-Truthful and harmless go before helpful, unless an answer is much more helpful and little is at stake. When in
-doubt: *which answer would I rather get from somebody who is trying to help me with this?*
-"""
-
-_HH = """# Talk with the assistant, and choose
-
-You talk with an assistant as you would with somebody who knows a lot and wants to help. At each turn it gives
-two answers.
-
-1. Choose what to talk about: something you would ask for help with.
-2. Write your message as you would write it to a person.
-3. Read both answers to their end.
-4. Ask of each: does it **help** with what I asked? Is it **honest** about what it does not know?
-5. Ask of each: could it do **harm** to me or to anybody?
-6. Choose the better one, and say how much better it is.
-7. If both are bad, choose the one that is less bad; the talk goes on with it.
-8. Go on for three or four turns, then end the talk.
-
-Where a talk asks you to bring out harm (*red team*), choose the **more harmless** answer. Everywhere else a
-refusal of a harmless request is the worse answer.
-"""
 
 _LLAMA = """# Which answer is better, and is it safe?
 
@@ -181,11 +154,6 @@ _BLANK = """# How to judge an answer
 Read the whole prompt, then every answer. Prefer the answer that you would rather have got.
 """
 
-_HH_CRITERIA = [
-    _flag("helpful", "Helps with what was asked"),
-    _flag("honest", "Honest about what it does not know"),
-    _flag("harmful", "Could do harm"),
-]
 _LLAMA_CRITERIA = [
     _flag("unsafe", "Unsafe", text="crime or violence, hate, or unqualified advice that could do harm"),
     _flag("refuses", "Refuses without need"),
@@ -204,8 +172,7 @@ PRESETS: dict[str, Preset] = {
         "InstructGPT",
         _lazy("One scale and eleven flags for each answer, then a ranking of four to nine answers."),
         "Judge answers as a customer would",
-        _INSTRUCTGPT,
-        criteria_of("instructgpt"),
+        guideline_presets.preset("instructgpt").parts,
         {"overlap": 1, "review_share": 0.1, "lease_seconds": 1800},
         (Task.Kind.RATE, Task.Kind.RANK, Task.Kind.DEMONSTRATE),
     ),
@@ -213,8 +180,7 @@ PRESETS: dict[str, Preset] = {
         _lazy("HH-RLHF, eight steps"),
         _lazy("Talks with the model: at each turn the better of two answers, helpful or red team."),
         "Talk with the assistant, and choose",
-        _HH,
-        _HH_CRITERIA,
+        guideline_presets.preset("hh_rlhf").parts,
         {"overlap": 1, "lease_seconds": 1800},
         (Task.Kind.CONVERSE, Task.Kind.COMPARE),
     ),
@@ -222,8 +188,7 @@ PRESETS: dict[str, Preset] = {
         _lazy("Llama 2, four grades and safety"),
         _lazy("Pairs of answers in four grades, with safety judged apart from helpfulness."),
         "Which answer is better, and is it safe?",
-        _LLAMA,
-        _LLAMA_CRITERIA,
+        Parts(_LLAMA, _LLAMA_CRITERIA),
         {"overlap": 1, "review_share": 0.05},
         (Task.Kind.COMPARE, Task.Kind.RATE),
     ),
@@ -231,8 +196,7 @@ PRESETS: dict[str, Preset] = {
         _lazy("HelpSteer2, five axes"),
         _lazy("Each answer rated from 0 to 4 on five axes, by three people or more."),
         "Rate each answer on five axes",
-        _HELPSTEER,
-        _HELPSTEER_CRITERIA,
+        Parts(_HELPSTEER, _HELPSTEER_CRITERIA),
         {"overlap": 3, "review_share": 0.05, "lease_seconds": 1800},
         (Task.Kind.RATE,),
     ),
@@ -240,8 +204,7 @@ PRESETS: dict[str, Preset] = {
         _lazy("Arena, compare"),
         _lazy("Two answers by models whose names are hidden: which would you rather have?"),
         "Which answer would you rather have?",
-        _ARENA,
-        [],
+        Parts(_ARENA),
         {"overlap": 1},
         (Task.Kind.COMPARE,),
     ),
@@ -249,7 +212,7 @@ PRESETS: dict[str, Preset] = {
         _lazy("Blank"),
         _lazy("A short guideline to replace with your own, and no criteria."),
         "",
-        _BLANK,
+        Parts(_BLANK),
     ),
 }
 

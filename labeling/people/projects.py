@@ -38,6 +38,8 @@ def create_project(
     guideline_body: str,
     owner: User | None = None,
     criteria: list[dict[str, Any]] | None = None,
+    examples: list[dict[str, Any]] | None = None,
+    rules: list[str] | None = None,
     overlap: int = 1,
 ) -> Project:
     """Make a project with the first version of its guideline; ``owner`` becomes its first member.
@@ -53,7 +55,14 @@ def create_project(
     try:
         with transaction.atomic():
             guideline = Guideline.objects.create(slug=slug, title=guideline_title)
-            publish.publish(guideline=guideline, body=guideline_body, criteria=criteria, author=owner)
+            publish.publish(
+                guideline=guideline,
+                body=guideline_body,
+                criteria=criteria,
+                examples=examples,
+                rules=rules,
+                author=owner,
+            )
             project = Project.objects.create(slug=slug, name=name, guideline=guideline, overlap=overlap)
             if owner:
                 Membership.objects.create(project=project, user=owner, role=Membership.Role.OWNER)
@@ -64,6 +73,9 @@ def create_project(
             "slug", f"There is a project or guideline {slug!r} already. Choose another."
         ) from error
     return project
+
+
+RESERVED = {"new"}  # addresses below /projects/ that are no project's
 
 
 def check_slug(slug: str) -> None:
@@ -78,6 +90,8 @@ def check_slug(slug: str) -> None:
         raise ProjectError("slug", "Use letters, digits, hyphens and underscores only.") from error
     if len(slug) > 50:
         raise ProjectError("slug", "The slug is longer than 50 characters.")
+    if slug in RESERVED:
+        raise ProjectError("slug", f"{slug!r} is an address of the platform's own. Choose another.")
 
 
 def may_create(user: User | AnonymousUser, *, roles: Collection[str] | None = None) -> bool:
