@@ -16,7 +16,7 @@ from guidelines.parts import Parts
 
 CONTEXT = 2
 LEAST_KEPT = 0.3  # of the letters of a passage; with less in common it reads as one that was rewritten
-BUDGET = 600_000  # steps of the search, about half a second
+BUDGET = 200_000  # steps of the search, at most half a second
 
 # Words, single signs of scripts that write no spaces, marks and spaces; joined they are the text again.
 _PIECES = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[\w'’]+|\s+|[^\w\s'’]")

@@ -69,17 +69,14 @@ def preview(proposal: Proposal) -> list[Told]:
 def apply(version: GuidelineVersion, proposal: Proposal) -> list[Told]:
     """Carry the plan out in the publisher's transaction: re-issue tasks, mark labels, tell the browsers."""
     guideline, plan = proposal.guideline, proposal.plan
-    moved = to_reissue(proposal).update(guideline_version=version)
-    told = [_reissued(moved)]
+    told = []
     if stale.kinds(plan.change):
         labels = stale.concerned(guideline=guideline, change=plan.change)
-        marked, opened = stale.mark(
-            version=version, labels=labels, plan=plan, has_spans=has_spans(version.criteria)
-        )
-        if marked:
+        if stale.mark(version=version, labels=labels, plan=plan, has_spans=has_spans(version.criteria)):
             told += _marked(stale.counts(version))
-        if opened:
-            told.append(_opened(opened))
+    told.insert(0, _reissued(to_reissue(proposal).update(guideline_version=version)))
+    if plan.labels == RELABEL and (opened := stale.reopen(version)):
+        told.append(_opened(opened))
     for project in Project.objects.filter(guideline=guideline).order_by("pk"):
         audit.record(
             actor=version.author,

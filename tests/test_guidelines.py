@@ -698,6 +698,10 @@ def test_presets_in_the_editor(project: Project, owner: Client) -> None:
     address = reverse("guidelines:edit", args=[project.guideline.slug])
     page = owner.get(f"{address}?preset=hh_rlhf").content.decode()
     assert "A is far better" in page
+    assert "Your draft is kept" not in page
+    user = project.memberships.get(role="owner").user
+    drafts.save(guideline=project.guideline, author=user, parts=Parts("# Be fair"), based_on=1, version=0)
+    assert "Your draft is kept" in owner.get(f"{address}?preset=hh_rlhf").content.decode()
     assert owner.get(f"{address}?preset=llama").status_code == 404
 
 

@@ -124,6 +124,7 @@ document.addEventListener("live:guideline", ({ detail }) => {
 });
 
 foreseen();
-// Written before this script ran, restored by the browser, or a preset.
+// Written before this script ran, or restored by the browser.
 if (body.value !== body.defaultValue) preview.now();
-if (new URLSearchParams(location.search).has("preset")) draft.changed();
+// A preset is the beginning of a draft, but not in the place of one.
+if (new URLSearchParams(location.search).has("preset") && !draft.version) draft.changed();
