@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -98,12 +99,14 @@ def owner(browser: Browser, server: Server, world: dict[str, Any]) -> Iterator[P
     context.close()
 
 
-def names(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+def names(patterns: list[Any], prefix: str = "", route: str = "") -> Iterator[tuple[str, str, URLPattern]]:
+    """Each name with its whole route, those of the addresses that include it before its own."""
     for one in patterns:
+        whole = route + str(one.pattern)
         if isinstance(one, URLResolver):
-            yield from names(one.url_patterns, f"{one.namespace}:" if one.namespace else prefix)
+            yield from names(one.url_patterns, f"{one.namespace}:" if one.namespace else prefix, whole)
         elif one.name:
-            yield f"{prefix}{one.name}", one
+            yield f"{prefix}{one.name}", whole, one
 
 
 def addresses(world: dict[str, Any]) -> dict[str, str]:
@@ -114,12 +117,12 @@ def addresses(world: dict[str, Any]) -> dict[str, str]:
     fill |= {"labeler_id": world["labeler_id"], "secret": world["secret"]}
     fill |= {"before": 1, "after": 1}
     found = {}
-    for name, pattern in names(get_resolver().url_patterns):
-        ours = name.startswith(("labeling:", "rlhf:", "guidelines:")) and "api/" not in str(pattern.pattern)
+    for name, route, pattern in names(get_resolver().url_patterns):
+        ours = name.startswith(("labeling:", "rlhf:", "guidelines:")) and "api/" not in route
         if not ours or name in NO_PAGES or pattern.callback.__module__.split(".")[1:2] == ["api"]:
             continue
-        parameters = {key: fill[key] for key in pattern.pattern.converters}
-        found[f"{name} {' '.join(parameters)}"] = _filled(str(pattern.pattern), parameters)
+        parameters = {key: fill[key] for key in re.findall(r"<\w+:(\w+)>", route)}
+        found[f"{name} {' '.join(parameters)}"] = _filled(route.removeprefix("^/"), parameters)
     return found
 
 
