@@ -24,6 +24,7 @@ from labeling.datasets import dataset
 from labeling.incoming import intake
 from labeling.models import Annotation, AuditEntry, Labeler, Project, Staleness, Task
 from labeling.people import tokens
+from labeling.writing import conversations
 
 GOOD = {"prompt": "An owl?", "answer": "Once an owl.", "verdict": "good", "reason": "It is a story."}
 BAD = {"answer": "No.", "verdict": "bad", "reason": "It is none."}
@@ -450,6 +451,17 @@ def test_what_is_in_hands_is_finished_first() -> None:
     changed = unread.changed(version=project.guideline.current, project=project, labeler=leo)
     assert changed.since.number == 1
     assert [run.text for run in changed.difference.body if run.kind == "added"] == ["fair"]
+
+
+@pytest.mark.django_db
+def test_going_on_with_a_conversation_is_a_next_task_too() -> None:
+    project = new_project(tree_turns=4)
+    mine = label(project, new_task(project, kind="demonstrate"))
+    publish.publish(guideline=project.guideline, body="# Be fair", plan=Plan(asks=True))
+    with pytest.raises(conversations.Closed, match="Version 2"):
+        conversations.go_on(annotation_id=mine.pk, labeler=mine.labeler)
+    acknowledgements.acknowledge(version=project.guideline.current, user=mine.labeler.user)
+    assert conversations.go_on(annotation_id=mine.pk, labeler=mine.labeler)
 
 
 @pytest.mark.django_db
