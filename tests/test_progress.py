@@ -201,10 +201,29 @@ def test_an_empty_project_says_what_comes_next(project: Project) -> None:
     assert f"/projects/{project.slug}/manage/prompts/new/" in said
 
 
+def test_settled_days_are_kept_and_corrections_seen(project: Project, django_assert_max_num_queries) -> None:
+    leo = new_labeler(project)
+    label(project, leo, days_ago=5, seconds=3600)
+    label(project, leo, days_ago=0)
+    with django_assert_max_num_queries(12) as first:
+        assert now(project).cost == Decimal("21.00")
+    with django_assert_max_num_queries(len(first.captured_queries) - 4):
+        found = now(project)
+    assert (found.labels, found.cost) == (2, Decimal("21.00"))
+    actor = new_labeler(project, role="owner").user
+    day = TODAY - timedelta(days=5)
+    ledger.correct(project=project, labeler=leo, day=day, seconds=1200, reason="tea", actor=actor)
+    assert now(project).cost == Decimal("27.00")
+    Labeler.objects.filter(pk=leo.pk).update(name="somebody")
+    assert {one.name for one in now(project).costs} == {"somebody"}
+    label(project, leo, days_ago=1)
+    assert now(project).labels == 3
+
+
 def test_the_same_few_queries(project: Project, django_assert_max_num_queries) -> None:
     page = visitor(project, "owner")
     label(project, new_labeler(project), days_ago=0)
-    with django_assert_max_num_queries(13) as few:
+    with django_assert_max_num_queries(17) as few:
         page.get(f"/projects/{project.slug}/manage/")
     today = (TODAY - timezone.localdate()).days
     for n in range(12):
