@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -34,7 +35,7 @@ PICTURES = ROOT / "docs" / "images" / "screens"
 LOOKS = {"light": (1440, 900, "light"), "dark": (1440, 900, "dark"), "phone": (390, 844, "light")}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
 PASSWORD = "tutelage"
-STORIES, HELP = "pocket-stories", "helpful-answers"
+STORIES, HELP, CREW = "pocket-stories", "helpful-answers", "kind-answers"
 
 SKY = "Explain to a ten-year-old why the sky is blue."
 SKY_ANSWERS = [
@@ -90,6 +91,7 @@ TRACE = [
 SETUP = """
 import json
 from django.contrib.auth.models import User
+from guidelines import publish
 from guidelines.criteria import preset
 from labeling.people import tokens
 from labeling.models import Membership, Project
@@ -107,8 +109,23 @@ create_member(project=project, username="leo", role="labeler", kind="human", gro
 mia = User.objects.create_user("mia", password="tutelage")
 for each in (project, Project.objects.get(slug="pocket-stories")):
     Membership.objects.create(project=each, user=mia, role="reviewer")
+crew = create_project(slug="kind-answers", name="Kind answers", owner=ada, overlap=4,
+    guideline_title="What a kind answer is",
+    guideline_body="# What a kind answer is\\n\\nIt helps, and says so kindly.")
+Project.objects.filter(pk=crew.pk).update(hourly_rate="21.50", currency="EUR")
+people = ("bea", "cem", "dia", "eli", "fay", "gus")
+for name in people:
+    create_member(project=crew, username=name, role="labeler", kind="human", group="train")
+publish.publish(guideline=crew.guideline, author=ada, note="Say what goes first.",
+    body="# What a kind answer is\\n\\nIt helps **first**, and says so kindly.\\n\\nShort is kind, too.")
 print(json.dumps({name: tokens.issue(user=User.objects.get(username=name), name="screens")
-                  for name in ("ada", "leo", "mia")}))
+                  for name in ("ada", "leo", "mia", *people)}))
+"""
+# What a paste may hold: a row twice over in other words, an address, a side that there is not.
+PASTE = """How do I tell a friend that I cannot come?
+How do I tell my friend that I cannot come
+Write to anna.berg@mail.example that the parcel came.
+What is a kind way to say no to a child?
 """
 
 
@@ -182,6 +199,31 @@ class Platform:
         talk = {"kind": "converse", "text": "Ask for a story, and then for a kinder one.", "count": 6}
         self.post("ada", f"projects/{STORIES}/tasks/", talk)
         self._labels()
+        self._crew()
+
+    def _crew(self) -> None:
+        """Six people rank the same answers: one takes what is shown first, one does not look."""
+        draw = random.Random(11)
+        rows = []
+        for n in range(1, 19):
+            texts = [
+                f"Kindness {at} of answer {n}. " + "It goes on. " * draw.randrange(1, 9) for at in range(3)
+            ]
+            rows.append({"prompt": f"How do I say it kindly, case {n}?", "completions": texts})
+        self.post("ada", f"projects/{CREW}/completions/", {"rows": rows}, tasks="rank")
+        for who in ("bea", "cem", "dia", "eli", "fay", "gus"):
+            for _ in range(12):
+                task = self.post(who, f"projects/{CREW}/next/", {"kinds": ["rank"]})
+                if not task:
+                    break
+                shown = [one["id"] for one in task["candidates"]]
+                order = sorted(task["candidates"], key=lambda one: one["text"][:10], reverse=True)
+                ids = [one["id"] for one in order]
+                if who == "fay":
+                    ids = shown
+                elif who == "gus" or draw.random() < 0.2:
+                    draw.shuffle(ids)
+                self._submit(who, task, {"tiers": [[pk] for pk in ids]})
 
     def _labels(self) -> None:
         """Work of Leo's that a reviewer judges: one label sent back, others waiting for a verdict."""
@@ -285,6 +327,36 @@ def review(page: Page) -> None:
     press(page, "a")
 
 
+def criteria(page: Page) -> None:
+    page.get_by_role("button", name="Add a rule").click()
+    page.keyboard.type("A true answer goes before a kind one.")
+    page.wait_for_timeout(1500)
+    page.get_by_role("heading", name="Trade-off rules").scroll_into_view_if_needed()
+
+
+def preview(page: Page) -> None:
+    page.get_by_label("Paste").fill(PASTE)
+    page.get_by_role("checkbox", name="Write answers").check()
+    page.get_by_role("button", name="Look at it first").last.click()
+    expect(page.get_by_role("heading", name="What it would be")).to_be_visible()
+
+
+def a_person(page: Page) -> None:
+    page.get_by_role("link", name="bea", exact=True).click()
+    page.wait_for_load_state("networkidle")
+
+
+def radius(page: Page) -> None:
+    page.get_by_role("link", name="fay", exact=True).click()
+    page.get_by_role("link", name="Invalidate").first.click()
+    page.wait_for_load_state("networkidle")
+
+
+def wizard(page: Page) -> None:
+    page.get_by_role("textbox", name="Name", exact=True).fill("Letters to owls")
+    page.get_by_role("button", name="Next").last.click()
+
+
 def nothing(page: Page) -> None:
     """As it opens."""
 
@@ -314,7 +386,18 @@ SCREENS: list[tuple[str, str, str, Callable[[Page], None]]] = [
     ("accessibility", "leo", "/accessibility/", nothing),
     ("loop", "ada", f"/projects/{STORIES}/", nothing),
     ("guideline", "ada", f"/guidelines/{HELP}/", nothing),
-    ("guideline-edit", "ada", f"/guidelines/{HELP}/edit/", nothing),
+    ("guideline-edit", "ada", f"/guidelines/{HELP}/edit/", criteria),
+    ("guideline-diff", "ada", f"/guidelines/{CREW}/diff/1/2/", nothing),
+    ("new-project", "ada", "/projects/new/", wizard),
+    ("progress", "ada", f"/projects/{CREW}/manage/", nothing),
+    ("prompts", "ada", f"/projects/{CREW}/manage/prompts/", nothing),
+    ("prompts-preview", "ada", f"/projects/{CREW}/manage/prompts/new/", preview),
+    ("people", "ada", f"/projects/{CREW}/manage/people/", nothing),
+    ("person", "ada", f"/projects/{CREW}/manage/people/", a_person),
+    ("invalidate", "ada", f"/projects/{CREW}/manage/people/", radius),
+    ("quality", "ada", f"/projects/{CREW}/manage/quality/", nothing),
+    ("log", "ada", f"/projects/{CREW}/manage/log/", nothing),
+    ("settings", "ada", f"/projects/{CREW}/manage/settings/", nothing),
     ("rounds", "ada", f"/projects/{STORIES}/rounds/", nothing),
     ("runs", "ada", f"/projects/{STORIES}/runs/", nothing),
     ("models", "ada", f"/projects/{STORIES}/checkpoints/", nothing),
