@@ -16,6 +16,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from labeling.annotate import Conflict, StaleDraft
+from labeling.qualification.answered import Explained
+from labeling.qualification.door import Shut
 from labeling.queue import LeaseLost
 from labeling.reviewing.reviews import Settled
 from labeling.writing.conversations import Closed, TakenBack
@@ -28,6 +30,8 @@ _CONFLICTS: dict[type[Exception], str] = {
     LeaseLost: "urn:tutelage:lease-over",
     Conflict: "urn:tutelage:conflict",
     Settled: "urn:tutelage:settled",
+    Shut: "urn:tutelage:qualification",
+    Explained: "urn:tutelage:explained",
     TakenBack: "urn:tutelage:taken-back",
     Closed: "urn:tutelage:conversation-closed",
 }
@@ -61,6 +65,7 @@ def _problem(error: Exception) -> dict[str, Any] | None:
         if isinstance(error, kind):
             stored = getattr(error, "stored", None)
             more = {"stored": {"answer": stored.answer, "version": stored.version}} if stored else {}
+            more |= getattr(error, "more", {})
             return _document(HTTPStatus.CONFLICT, str(error), type=name) | more
     if isinstance(error, ValueError) and hasattr(error, "field"):
         return _bad_input([{"field": error.field, "message": str(error)}])

@@ -23,14 +23,17 @@ from django.utils import timezone
 
 from labeling import live
 from labeling.models import Draft, Labeler, Lease, Membership, Project, Task
+from labeling.qualification import copies, door
 
 WARNING = timedelta(seconds=60)  # before a lease runs out
 MOST_TOLD = 100  # leases in one notice, which has to stay below a notice's size
 MOST_OPEN = 2  # of a kind: the task on screen and the one fetched ahead
 
-# Whether a labeler may be handed a waiting task: nothing they settled or hold, nothing sensitive where they
+# Whether a labeler may be handed a waiting task: nothing kept for one person (those come by
+# `qualification.copies`), nothing they settled or hold, nothing sensitive where they
 # avoid that, and no review of what they had a hand in, as its author or as an earlier reviewer.
 MAY_TAKE = """
+          and task.reserved_for_id is null
           and not exists (select from labeling_lease mine
                           where mine.task_id = task.id and mine.labeler_id = %(labeler)s
                             and mine.state <> 'expired')
@@ -97,6 +100,10 @@ def lease_next(
 
     The labeler's own open lease comes first, renewed; with ``prefetch`` a further one is taken, up to
     `MOST_OPEN` in all. Skipped and submitted tasks never come back; an expired one may, with its draft.
+    Who is qualifying gets the questions of that and nothing else.
+
+    Raises:
+        door.Shut: they have to qualify first, and have nothing open.
     """
     now = timezone.now()
     expires_at = now + timedelta(seconds=project.lease_seconds)
@@ -117,7 +124,18 @@ def lease_next(
             return lease
         if project.paused:
             return None
-        taken = _take(labeler=labeler, project=project, kinds=kinds, avoids_sensitive=avoids_sensitive)
+        try:
+            attempt = door.enter(project=project, labeler=labeler)
+        except door.Shut:
+            if mine:
+                return None
+            raise
+        if attempt:
+            taken = copies.next_of(attempt=attempt, labeler=labeler, kinds=kinds)
+        else:
+            taken = _take(labeler=labeler, project=project, kinds=kinds, avoids_sensitive=avoids_sensitive)
+            if taken and copies.is_drawn(project.gold_rate):
+                taken = _gold_instead(taken, labeler=labeler, project=project)
         if taken is None:
             return None
         task_id, version_id, candidates = taken
@@ -226,6 +244,8 @@ def skip(*, lease_id: UUID, labeler: Labeler, reason: str = "") -> Lease:
                 return lease
             if lease.state == Lease.State.SUBMITTED:
                 raise LeaseLost("You submitted this task already. Revise your label instead.")
+            if (lease.task.gold or {}).get("attempt"):
+                raise LeaseLost("This is a question of your qualification. Answer it as well as you can.")
             if holds_slot(lease=lease):
                 give_back_slot(task=lease.task)
             lease.state, lease.skip_reason, lease.closed_at = Lease.State.SKIPPED, reason, timezone.now()
@@ -293,7 +313,8 @@ def holds_slot(*, lease: Lease) -> bool:
 
 def take_slot(*, task: Task) -> bool:
     """Claim one of the task's wanted labels, if one is left. Call inside a transaction."""
-    return bool(Task.objects.open().filter(pk=task.pk).update(taken=F("taken") + 1))
+    free = Task.objects.filter(pk=task.pk, state=Task.State.OPEN, taken__lt=F("wanted"))
+    return bool(free.update(taken=F("taken") + 1))
 
 
 def give_back_slot(*, task: Task) -> None:
@@ -309,6 +330,15 @@ def lock(labeler: Labeler) -> bool:
         )
         row = cursor.fetchone()
     return bool(row and row[0])
+
+
+def _gold_instead(taken: copies.Taken, *, labeler: Labeler, project: Project) -> copies.Taken:
+    """A copy of a gold item in the place of a task that was claimed just now, where one is left for them."""
+    copy = copies.draw(project=project, labeler=labeler, alike=taken[0])
+    if copy is None:
+        return taken
+    Task.objects.filter(pk=taken[0]).update(taken=F("taken") - 1)
+    return copy
 
 
 def _take(
