@@ -6,8 +6,9 @@ Every repeat is a fresh crew of 50 on fresh tasks. Ten are spammers, two of each
 order shown) and *longest* (by length), each kept to 19 times in 20; *colluding* (a pair that takes tasks side
 by side and hands in the same order, drawn by lot); *pasted* (rank as honest people do, but of what they write
 themselves nine words in ten are a model's completion of the prompt). One label in five is a demonstration,
-the others rank four answers; every task is labeled by three people, in the order in which a queue would hand
-them out. `auc` is the chance that a spammer looks more suspicious than an honest labeler of the same crew.
+the others rank four answers, and in a second, harder measurement (`pairs`) two. Every task is labeled by
+three people, in the order in which a queue would hand them out. `auc` is the chance that a spammer looks
+more suspicious than an honest labeler of the same crew.
 
 Honest labelers rank by a noisy Bradley–Terry draw (Plackett–Luce) on an answer's worth, some taste for length
 and for what is shown first; the better answers are longer as well. Their sharpness varies, and one in six is
@@ -41,7 +42,7 @@ PASTED_WORDS = 0.9
 SIDE_BY_SIDE = 0.8
 # Honest taste: sharpness, its spread, the weak; what length and place add, in standard deviations of worth.
 SHARPNESS, SPREAD, WEAK, WEAKER = 1.95, 0.3, 1 / 6, 0.45
-LENGTH, PLACE = 0.2, 0.15
+LENGTH, PLACE = 0.2, 0.3
 LONGER = 0.4
 RM_NOISE = 0.9
 
@@ -58,11 +59,9 @@ def main() -> None:
     options = parser.parse_args()
     if min(options.repeats, options.answers - 1, options.overlap - 1) < 1:
         parser.error("--repeats must be 1 or more, --answers and --overlap 2 or more")
-    result = measure(
-        seeds=range(options.seed, options.seed + (2 if options.short else options.repeats)),
-        answers=options.answers,
-        overlap=options.overlap,
-    )
+    seeds = range(options.seed, options.seed + (2 if options.short else options.repeats))
+    result = measure(seeds=seeds, answers=options.answers, overlap=options.overlap)
+    result["pairs"] = measure(seeds=seeds, answers=2, overlap=options.overlap)
     print(table(result))
     if options.json:
         print(json.dumps(result))
@@ -96,7 +95,7 @@ def measure(*, seeds: range, answers: int = 4, overlap: int = 3) -> dict[str, An
 
 @dataclass(frozen=True, eq=False)
 class Rankings:
-    """Rows of rankings, (rows,) each: who placed which candidate of which task where, and how it was shown."""
+    """Rows of rankings, (rows,) each: who placed which candidate of a task where, and how it was shown."""
 
     task: Ints
     labeler: Ints
@@ -153,7 +152,7 @@ class Crew:
         return by_kind | {"all": float(wins[self.kind != "honest"].mean())}
 
     def about(self) -> dict[str, float]:
-        """How real the crew is: agreement of honest labelers, their habits, and the reward model's accuracy."""
+        """How real it is: agreement of honest labelers, their habits, and the reward model's accuracy."""
         pairs, first, longest = self._pairs()
         honest = (self.kind == "honest")[pairs.labeler]
         kept = rankings.Pairs(*(getattr(pairs, name)[honest] for name in vars(pairs)))
@@ -254,19 +253,25 @@ def _touched_up(rng: random.Random, text: str) -> str:
 
 
 def table(result: dict[str, Any]) -> str:
+    """The result for people."""
+    return "\n".join([*_rows(result), "", *_rows(result["pairs"])])
+
+
+def _rows(result: dict[str, Any]) -> list[str]:
     names = {"auc_at_30": "30 labels", "auc_at_15_with_rm": "15, with RM", "auc_at_15": "15"}
     lines = [f"{'AUC':14}{'all':>8}{'worst':>8}" + "".join(f"{kind:>11}" for kind in KINDS)]
     for name, words in names.items():
         cells = "".join(f"{result['by_kind'][name][kind]:>11.3f}" for kind in KINDS)
         lines.append(f"{words:14}{result[name]:>8.3f}{result['worst'][name]:>8.3f}{cells}")
-    world = result["world"]
-    lines.append(
-        f"{result['repeats']} crews of {LABELERS}, {EACH_KIND * len(KINDS)} spammers each; {result['answers']} answers "
-        f"a task, {result['overlap']} labels a task. Honest labelers agree on {world['honest_agreement']:.1%} of "
-        f"pairs, prefer the first shown {world['honest_first']:.1%} and the longer {world['honest_longest']:.1%}; "
-        f"the reward model agrees with {world['rm_accuracy']:.1%}."
-    )
-    return "\n".join(lines)
+    world, spammers = result["world"], EACH_KIND * len(KINDS)
+    return [
+        *lines,
+        f"{result['repeats']} crews of {LABELERS}, {spammers} spammers each; {result['answers']} answers and "
+        f"{result['overlap']} labels a task.",
+        f"Honest labelers agree on {world['honest_agreement']:.1%} of pairs, prefer what is shown first "
+        f"{world['honest_first']:.1%} and the longer {world['honest_longest']:.1%}; the reward model agrees "
+        f"with {world['rm_accuracy']:.1%}.",
+    ]
 
 
 if __name__ == "__main__":

@@ -167,4 +167,24 @@ _INSTRUCTGPT: list[dict[str, Any]] = [
     _flag("intent_unclear", "Intent unclear", scope="prompt"),
 ]
 
-PRESETS: dict[str, list[dict[str, Any]]] = {"instructgpt": _INSTRUCTGPT}
+# HH-RLHF (arXiv 2204.05862), section 2.2: eight steps from one answer to the other. The scale is the
+# prompt's, since it is said once for the two; which answer was A is in the shown order of the label.
+_HH_RLHF: list[dict[str, Any]] = [
+    {
+        "key": "preference",
+        "label": "Which answer is better?",
+        "help": "A is the first on the screen, B the second.",
+        "scope": "prompt",
+        "type": "scale",
+        "min": 1,
+        "max": 8,
+        "low": "A is far better",
+        "high": "B is far better",
+        "required": True,
+    },
+    _flag("red_team", "Red team: it tries to draw out harm", scope="prompt"),
+    _flag("harmful", "Harmful"),
+    _flag("dodges", "Dodges or refuses what is harmless"),
+]
+
+PRESETS: dict[str, list[dict[str, Any]]] = {"instructgpt": _INSTRUCTGPT, "hh_rlhf": _HH_RLHF}

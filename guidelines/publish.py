@@ -9,17 +9,68 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import transaction
 
+from guidelines import changes, parts
 from guidelines.criteria import GuidelineError as GuidelineError
-from guidelines.criteria import check as check_criteria
 from guidelines.models import Guideline, GuidelineVersion
+from guidelines.parts import Parts
+from guidelines.plan import Plan as Plan
+from guidelines.plan import settle
 
-LONGEST = 200_000
-LONGEST_NOTE = 300
+LONGEST = parts.LONGEST_BODY
+LONGEST_NOTE = parts.LONGEST_NOTE
+
+
+class Overtaken(GuidelineError):
+    """Somebody published since the text was begun; ``newest`` is what stands, and nothing is lost."""
+
+    def __init__(self, newest: GuidelineVersion) -> None:
+        super().__init__(
+            "body",
+            f"Version {newest.number} was published while you wrote. Compare the two, take over what you "
+            "want of it, then publish.",
+        )
+        self.newest = newest
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """What a program is told besides."""
+        newest = self.newest
+        names = ("number", "body", "criteria", "examples", "rules", "note")
+        return {"newest": {name: getattr(newest, name) for name in names}}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One thing that publishing does: in a sentence, and as a number under a name."""
+
+    name: str
+    sentence: str
+    count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A version that could be published, whole, with what differs from the newest one and the plan."""
+
+    guideline: Guideline
+    newest: GuidelineVersion | None
+    parts: Parts
+    plan: Plan
+    difference: changes.Difference = field(repr=False)
+    note: str = ""
+
+    @property
+    def number(self) -> int:
+        return self.newest.number + 1 if self.newest else 1
+
+    @property
+    def digest(self) -> str:
+        return digest(self.parts)
 
 
 @dataclass(frozen=True)
@@ -27,8 +78,10 @@ class Effect:
     """What one app does when a version is published."""
 
     name: str
-    preview: Callable[[Guideline], list[str]]
-    apply: Callable[[GuidelineVersion], list[str]]
+    preview: Callable[[Proposal], list[Told]]
+    apply: Callable[[GuidelineVersion, Proposal], list[Told]]
+    report: Callable[[GuidelineVersion], list[Told]]
+    """What became of it since."""
 
 
 _effects: dict[str, Effect] = {}
@@ -39,14 +92,49 @@ def register(effect: Effect) -> None:
     _effects[effect.name] = effect
 
 
-def preview(guideline: Guideline) -> list[str]:
-    """One sentence for each thing that publishing a new version of ``guideline`` would do now."""
-    return [sentence for effect in _effects.values() for sentence in effect.preview(guideline)]
+def propose(
+    *,
+    guideline: Guideline,
+    body: str,
+    criteria: Any = None,
+    examples: Any = None,
+    rules: Any = None,
+    note: str = "",
+    plan: Plan | None = None,
+) -> Proposal:
+    """Check what could be the next version; parts that are None are those of the newest version.
+
+    Raises:
+        GuidelineError: a part or the plan is malformed; ``field`` names what to mend.
+    """
+    newest = guideline.current
+    old = Parts.of(newest)
+    given = Parts(
+        body=body,
+        criteria=old.criteria if criteria is None else criteria,
+        examples=old.examples if examples is None else examples,
+        rules=old.rules if rules is None else rules,
+    )
+    whole = parts.check(given, note=note)
+    differs = changes.difference(old, whole)
+    plan = settle(plan or Plan(), difference=differs, first=newest is None)
+    return Proposal(guideline, newest, whole, plan, differs, note)
 
 
-def digest(*, body: str, criteria: list[dict[str, Any]]) -> str:
-    """Return the sha256 of a version's body and criteria, as hexadecimal text."""
-    canonical = json.dumps([body, criteria], sort_keys=True, ensure_ascii=False)
+def preview(proposal: Proposal) -> list[Told]:
+    """What publishing the proposal would do now, one thing after the other."""
+    return [told for effect in _effects.values() for told in effect.preview(proposal)]
+
+
+def report(version: GuidelineVersion) -> list[Told]:
+    """What became of a version since it was published."""
+    return [told for effect in _effects.values() for told in effect.report(version)]
+
+
+def digest(whole: Parts) -> str:
+    """Return the sha256 of a version's parts, as hexadecimal text; parts that came later count where used."""
+    later = [whole.examples, whole.rules] if whole.examples or whole.rules else []
+    canonical = json.dumps([whole.body, whole.criteria, *later], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -54,53 +142,57 @@ def publish(
     *,
     guideline: Guideline,
     body: str,
-    criteria: list[dict[str, Any]] | None = None,
+    criteria: Any = None,
+    examples: Any = None,
+    rules: Any = None,
     note: str = "",
     author: Any = None,
     based_on: int | None = None,
+    plan: Plan | None = None,
 ) -> tuple[GuidelineVersion, list[str]]:
-    """Append a version to ``guideline``, carry its effects out, and return both.
+    """Append a version to ``guideline``, carry its plan and effects out, and return both.
 
     Args:
         criteria: in the form of `guidelines.criteria`; those of the newest version unless given.
+        examples, rules: in the form of `guidelines.parts`; those of the newest version unless given.
         based_on: the version that the body was written upon, 0 for none; unless given, any will do.
 
     Raises:
-        GuidelineError: the body is empty, a text too long or not storable, a criterion is malformed,
-            nothing differs from the newest version, or that is not the one of ``based_on``.
+        GuidelineError: as `propose`, or nothing differs from the newest version.
+        Overtaken: the newest version is not the one of ``based_on``.
     """
-    _check(body=body, note=note)
     with transaction.atomic():
         # The row lock numbers versions one after another when two admins publish at once.
         locked = Guideline.objects.select_for_update().get(pk=guideline.pk)
         newest = locked.current
+        if based_on is not None and based_on > (newest.number if newest else 0):
+            raise GuidelineError("based_on", f"There is no version {based_on} to build upon.")
         if newest and based_on not in {None, newest.number}:
-            said = f"Version {newest.number} was published while you wrote."
-            raise GuidelineError("body", f"{said} Take its changes over, then publish.")
-        if criteria is None:
-            criteria = newest.criteria if newest else []
-        criteria = check_criteria(criteria)
-        sha256 = digest(body=body, criteria=criteria)
-        if newest and newest.digest == sha256:
+            raise Overtaken(newest)
+        proposal = propose(
+            guideline=locked,
+            body=body,
+            criteria=criteria,
+            examples=examples,
+            rules=rules,
+            note=note,
+            plan=plan,
+        )
+        if newest and newest.digest == proposal.digest:
             raise GuidelineError("body", f"Nothing differs from version {newest.number}.")
         version = GuidelineVersion.objects.create(
             guideline=locked,
-            number=newest.number + 1 if newest else 1,
-            body=body,
-            criteria=criteria,
+            number=proposal.number,
+            body=proposal.parts.body,
+            criteria=proposal.parts.criteria,
+            examples=proposal.parts.examples,
+            rules=proposal.parts.rules,
             note=note,
+            change=proposal.plan.change,
+            asks=proposal.plan.asks,
+            plan=proposal.plan.stored if newest else {},
             author=author,
-            digest=sha256,
+            digest=proposal.digest,
         )
-        done = [sentence for effect in _effects.values() for sentence in effect.apply(version)]
-    return version, done
-
-
-def _check(*, body: str, note: str) -> None:
-    if not body.strip():
-        raise GuidelineError("body", "The guideline has no text. Write what labelers should do.")
-    for field, text, longest in (("body", body, LONGEST), ("note", note, LONGEST_NOTE)):
-        if "\x00" in text:
-            raise GuidelineError(field, f"The {field} holds a NUL character. Remove it.")
-        if len(text) > longest:
-            raise GuidelineError(field, f"The {field} is longer than {longest:,} characters. Shorten it.")
+        done = [told for effect in _effects.values() for told in effect.apply(version, proposal)]
+    return version, [told.sentence for told in done if told.sentence]

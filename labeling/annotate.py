@@ -16,7 +16,7 @@ from django.db.models import Subquery
 from django.utils import timezone
 
 from guidelines.models import GuidelineVersion
-from labeling import answers, live, queue, work
+from labeling import answers, live, queue, stale, work
 from labeling.content import sensitive_content
 from labeling.content.texts import share_kept
 from labeling.models import (
@@ -56,6 +56,11 @@ class StaleDraft(Conflict):
     def __init__(self, stored: Draft) -> None:
         super().__init__(f"Version {stored.version} was saved in the meantime. Choose one of the two texts.")
         self.stored = stored
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """What a program is told besides."""
+        return {"stored": {"answer": self.stored.answer, "version": self.stored.version}}
 
 
 def save_draft(*, lease_id: UUID, labeler: Labeler, answer: Any, version: int) -> Draft:
@@ -150,6 +155,7 @@ def submit(
                 active_seconds=lease.active_seconds,
                 **_assistance(by=lease, answer=answer),
             )
+            stale.mark_late(annotation)
             if task.gold is not None:
                 annotation.attempt = answered.submitted(annotation)
             more = reviews.submitted(annotation, judged)
@@ -213,6 +219,7 @@ def revise(
             new.submission_id, new.body_hash, new.supersedes = submission_id, body_hash, old
             new.submitted_at, new.active_seconds = timezone.now(), active_seconds or 0
             new.save(force_insert=True)
+            stale.follow(old, new)
             if new.task.gold is not None:
                 answered.submitted(new)
             more = reviews.revised(old, new, judged)

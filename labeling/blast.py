@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from django.db.models import Count
+from django.urls import reverse
 
 from labeling.models import AnnotationQuerySet, Dataset, DatasetItem
 
@@ -61,6 +62,10 @@ def radius(labels: AnnotationQuerySet) -> Radius:
         labels=labels.count(),
         tasks=labels.order_by().values("task").distinct().count(),
         labelers=labels.order_by().values("labeler").distinct().count(),
-        datasets=[Touched("dataset", str(each), "", counts[each.pk]) for each in found],
+        datasets=[Touched("dataset", str(each), _address(each), counts[each.pk]) for each in found],
         made=[touched for walk in _walks for touched in walk(list(counts))],
     )
+
+
+def _address(dataset: Dataset) -> str:
+    return f"{reverse('rlhf:datasets', args=[dataset.project.slug])}#dataset-{dataset.number}"

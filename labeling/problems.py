@@ -1,7 +1,8 @@
 """Failures of the API as problem documents (RFC 9457), so that a program can tell them apart and mend them.
 
 ``{"type", "title", "status", "detail", "errors": [{"field", "message"}]}``; a domain error that carries a
-``field`` is bad input, and others are listed in `_CONFLICTS`, to which an app above adds its own.
+``field`` is bad input, and others are listed in `_CONFLICTS`, to which an app above adds its own; what an
+error has as ``more`` is added to its document.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from guidelines import drafts
+from guidelines.publish import Overtaken
 from labeling.annotate import Conflict, StaleDraft
+from labeling.people.invitations import LinkOver
 from labeling.qualification.answered import Explained
 from labeling.qualification.door import Shut
-from labeling.queue import LeaseLost
+from labeling.queue import LeaseLost, Paused
 from labeling.reviewing.reviews import Settled
+from labeling.unread import Unread
 from labeling.writing.conversations import Closed, TakenBack
 
 MEDIA_TYPE = "application/problem+json"
@@ -28,7 +33,12 @@ BAD_INPUT = "urn:tutelage:bad-input"
 _CONFLICTS: dict[type[Exception], str] = {
     StaleDraft: "urn:tutelage:stale-draft",
     LeaseLost: "urn:tutelage:lease-over",
+    Paused: "urn:tutelage:paused",
+    LinkOver: "urn:tutelage:link-over",
     Conflict: "urn:tutelage:conflict",
+    drafts.StaleDraft: "urn:tutelage:stale-draft",
+    Overtaken: "urn:tutelage:overtaken",
+    Unread: "urn:tutelage:unread-guideline",
     Settled: "urn:tutelage:settled",
     Shut: "urn:tutelage:qualification",
     Explained: "urn:tutelage:explained",
@@ -63,10 +73,7 @@ def problem_document(error: Exception, context: Mapping[str, Any]) -> Response |
 def _problem(error: Exception) -> dict[str, Any] | None:
     for kind, name in _CONFLICTS.items():
         if isinstance(error, kind):
-            stored = getattr(error, "stored", None)
-            more = {"stored": {"answer": stored.answer, "version": stored.version}} if stored else {}
-            more |= getattr(error, "more", {})
-            return _document(HTTPStatus.CONFLICT, str(error), type=name) | more
+            return _document(HTTPStatus.CONFLICT, str(error), type=name) | getattr(error, "more", {})
     if isinstance(error, ValueError) and hasattr(error, "field"):
         return _bad_input([{"field": error.field, "message": str(error)}])
     if isinstance(error, exceptions.ValidationError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -21,7 +22,8 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import F, OuterRef, Subquery
 from django.utils import timezone
 
-from labeling import live
+from guidelines import acknowledgements
+from labeling import live, unread
 from labeling.models import Draft, Labeler, Lease, Membership, Project, Task
 from labeling.qualification import copies, door
 
@@ -29,15 +31,20 @@ WARNING = timedelta(seconds=60)  # before a lease runs out
 MOST_TOLD = 100  # leases in one notice, which has to stay below a notice's size
 MOST_OPEN = 2  # of a kind: the task on screen and the one fetched ahead
 
-# Whether a labeler may be handed a waiting task: nothing kept for one person (those come by
-# `qualification.copies`), nothing they settled or hold, nothing sensitive where they
-# avoid that, and no review of what they had a hand in, as its author or as an earlier reviewer.
+# Whether a labeler may be handed a waiting task: nothing kept for one person (that comes by
+# `qualification.copies`), nothing they settled or hold, nothing sensitive where they avoid that, nothing in a
+# language they were not asked for or that wants a skill they lack, and no review of what they had a hand in,
+# as its author or as an earlier reviewer. ("pt" is asked for "pt-BR" too.)
 MAY_TAKE = """
           and task.reserved_for_id is null
           and not exists (select from labeling_lease mine
                           where mine.task_id = task.id and mine.labeler_id = %(labeler)s
                             and mine.state <> 'expired')
           and not (task.sensitive and %(avoids_sensitive)s)
+          and (task.language = '' or cardinality(%(languages)s::text[]) = 0
+               or lower(task.language) = any(%(languages)s)
+               or split_part(lower(task.language), '-', 1) = any(%(languages)s))
+          and (task.skill = '' or lower(task.skill) = any(%(skills)s))
           and (task.reviewed_id is null or not exists (
               select from labeling_lease mine
               where mine.labeler_id = %(labeler)s and mine.state = 'submitted' and mine.task_id in (
@@ -84,9 +91,62 @@ with overdue as (
 select project_id, id from closed
 """
 
+# What `Fit` holds, in one look that also makes the labeler's other requests wait.
+_FIT = f"""
+select labeler.avoids_sensitive, coalesce(member.paused, false),
+    array(select lower(jsonb_array_elements_text(member.languages))),
+    array(select lower(jsonb_array_elements_text(member.skills))),
+    labeler.user_id is not null and {acknowledgements.UNREAD}
+from labeling_labeler labeler left join labeling_membership member
+    on member.user_id = labeler.user_id and member.project_id = %(project)s
+where labeler.id = %(labeler)s for no key update of labeler
+"""
+
 
 class LeaseLost(Exception):
     """The lease is over; the message says why. Its draft is kept, and a submit is still accepted."""
+
+
+class Paused(Exception):
+    """The member is handed no tasks until an admin says so; the message says it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Whoever runs this project paused your work in it, so it hands you no new tasks. What you had "
+            "open you may finish, and your labels and hours stay. Ask them when you go on."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Which tasks of a project somebody may be handed."""
+
+    avoids_sensitive: bool = False
+    paused: bool = False
+    languages: Sequence[str] = ()
+    """In small letters; none for any."""
+    skills: Sequence[str] = ()
+    unread: bool = False
+    """A guideline version has to be read first."""
+
+    @classmethod
+    def of(cls, membership: Membership, labeler: Labeler) -> Fit:
+        """As `lock` reads it, from rows that are at hand."""
+        spoken, known = membership.languages, membership.skills
+        return cls(
+            avoids_sensitive=labeler.avoids_sensitive,
+            paused=membership.paused,
+            languages=[language.lower() for language in spoken],
+            skills=[skill.lower() for skill in known],
+        )
+
+    def parameters(self) -> dict[str, Any]:
+        """What `MAY_TAKE` wants besides the labeler."""
+        return {
+            "avoids_sensitive": self.avoids_sensitive,
+            "languages": list(self.languages),
+            "skills": list(self.skills),
+        }
 
 
 def lease_next(
@@ -103,13 +163,15 @@ def lease_next(
     Who is qualifying gets the questions of that and nothing else.
 
     Raises:
+        Paused: they are paused in the project, and have nothing open there.
+        unread.Unread: they have a guideline version to read first, and nothing open.
         door.Shut: they have to qualify first, and have nothing open.
     """
     now = timezone.now()
     expires_at = now + timedelta(seconds=project.lease_seconds)
     with transaction.atomic():
         # Two tabs of one person must not take the same task: they queue up here.
-        avoids_sensitive = lock(labeler)
+        fit = lock(labeler, project)
         # Locked, or a sweep or a submit could close the lease that is being handed out again.
         mine = list(
             Lease.objects.select_for_update(of=("self",), no_key=True)
@@ -122,7 +184,11 @@ def lease_next(
             lease.expires_at = expires_at
             lease.save(update_fields=["expires_at"])
             return lease
-        if project.paused:
+        if fit.paused and not mine:
+            raise Paused
+        if fit.unread and not mine:
+            raise unread.Unread(project)
+        if project.paused or fit.paused or fit.unread:
             return None
         try:
             attempt = door.enter(project=project, labeler=labeler)
@@ -133,7 +199,7 @@ def lease_next(
         if attempt:
             taken = copies.next_of(attempt=attempt, labeler=labeler, kinds=kinds)
         else:
-            taken = _take(labeler=labeler, project=project, kinds=kinds, avoids_sensitive=avoids_sensitive)
+            taken = _take(labeler=labeler, project=project, kinds=kinds, fit=fit)
             if taken and copies.is_drawn(project.gold_rate):
                 taken = _gold_instead(taken, labeler=labeler, project=project)
         if taken is None:
@@ -322,14 +388,41 @@ def give_back_slot(*, task: Task) -> None:
     Task.objects.filter(pk=task.pk).update(taken=F("taken") - 1)
 
 
-def lock(labeler: Labeler) -> bool:
-    """Make the labeler's other requests wait; whether they avoid sensitive tasks."""
+def take_back(*, labeler: Labeler, project: Project | None = None) -> int:
+    """End the labeler's open leases, in one project or all; return how many. Drafts stay.
+
+    Call inside a transaction that locked the labeler.
+    """
+    where = {"task__project": project} if project else {}
+    theirs = Lease.objects.filter(labeler=labeler, state=Lease.State.OPEN, **where)
+    held = list(
+        theirs.select_for_update(of=("self",), no_key=True)
+        .order_by("pk")
+        .values_list("pk", "task", "task__project")
+    )
+    Lease.objects.filter(pk__in=[lease for lease, _, _ in held]).update(
+        state=Lease.State.EXPIRED, closed_at=timezone.now()
+    )
+    for task in sorted(task for _, task, _ in held):
+        Task.objects.filter(pk=task).update(taken=F("taken") - 1)
+    _announce([(project, lease) for lease, _, project in held], state="over")
+    return len(held)
+
+
+def lock(labeler: Labeler, project: Project) -> Fit:
+    """Make the labeler's other requests wait; which tasks of the project they may be handed."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "select avoids_sensitive from labeling_labeler where id = %s for no key update", [labeler.pk]
+            _FIT,
+            {
+                "project": project.pk,
+                "labeler": labeler.pk,
+                "user": labeler.user_id,
+                "guideline": project.guideline_id,
+            },
         )
         row = cursor.fetchone()
-    return bool(row and row[0])
+    return Fit(*row) if row else Fit()
 
 
 def _gold_instead(taken: copies.Taken, *, labeler: Labeler, project: Project) -> copies.Taken:
@@ -342,7 +435,7 @@ def _gold_instead(taken: copies.Taken, *, labeler: Labeler, project: Project) ->
 
 
 def _take(
-    *, labeler: Labeler, project: Project, kinds: Sequence[str], avoids_sensitive: bool
+    *, labeler: Labeler, project: Project, kinds: Sequence[str], fit: Fit
 ) -> tuple[int, int, list[int]] | None:
     """Ids: of a task that was claimed just now, its guideline version, its candidates by position."""
     # The second time it waits for busy rows: "nothing left" must not mean "everything is being handed out".
@@ -351,7 +444,7 @@ def _take(
         "kinds": sorted(set(kinds)),
         "project": project.pk,
         "labeler": labeler.pk,
-        "avoids_sensitive": avoids_sensitive,
+        **fit.parameters(),
     }
     with connection.cursor() as cursor:
         for busy in ("skip locked", ""):

@@ -3,11 +3,14 @@
 from django.urls import include, path
 
 from labeling import views
+from labeling.cockpit.join import join
 
 app_name = "labeling"
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("join/<slug:secret>/", join, name="join"),
+    path("messages/<int:pk>/read/", views.message_read, name="message_read"),
     path("sw.js", views.service_worker, name="service_worker"),
     path("projects/<slug:slug>/work/", views.work, name="work"),
     path("projects/<slug:slug>/work/<slug:kind>/", views.work, name="work"),
@@ -15,6 +18,7 @@ urlpatterns = [
     path("projects/<slug:slug>/pictures/<slug:sha256>", views.picture, name="picture"),
     path("projects/<slug:slug>/preview/", views.preview, name="preview"),
     path("projects/<slug:slug>/guideline/<int:number>/", views.drawer, name="drawer"),
+    path("projects/<slug:slug>/guideline/<int:number>/news/", views.guideline_news, name="guideline_news"),
     path("api/", include("labeling.api.urls")),
     path("projects/<slug:slug>/ledger/", views.project_ledger, name="ledger"),
     path("projects/<slug:slug>/manage/", include("labeling.cockpit.urls")),

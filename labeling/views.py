@@ -15,10 +15,10 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from guidelines.models import GuidelineVersion
 from guidelines.render import answer_html, body_html
-from labeling import answers
+from labeling import answers, unread
 from labeling.content import pictures, sensitive_content
-from labeling.models import ApiToken, Labeler, Membership, Task
-from labeling.people import keys, ledger, tokens
+from labeling.models import ApiToken, Labeler, Membership, Message, Task
+from labeling.people import keys, ledger, messages, tokens
 from labeling.people.access import SignedInRequest, kinds_for, membership_of, project_context
 from labeling.people.desk import MOST_COUNTED, desk, waiting
 from labeling.people.projects import labeler_for
@@ -72,7 +72,7 @@ def left(request: SignedInRequest, slug: str) -> HttpResponse:
     membership = membership_of(user=request.user, slug=slug)
     asked = request.GET.getlist("kind")
     kinds = [kind for kind in kinds_for(membership) if not asked or kind in asked]
-    counts = waiting(project=membership.project, labeler=labeler_for(request.user), kinds=kinds).values()
+    counts = waiting(membership=membership, labeler=labeler_for(request.user), kinds=kinds).values()
     context = {"count": sum(counts), "capped": MOST_COUNTED in counts}
     return render(request, "labeling/left.html", context)
 
@@ -87,6 +87,19 @@ def drawer(request: SignedInRequest, slug: str, number: int) -> HttpResponse:
         GuidelineVersion.objects.select_related("guideline"), guideline=project.guideline_id, number=number
     )
     return render(request, "labeling/drawer.html", {"version": version, "body": body_html(version)})
+
+
+@login_required
+@require_GET
+def guideline_news(request: SignedInRequest, slug: str, number: int) -> HttpResponse:
+    """What changed in the guideline up to this version since the one by which I last worked."""
+    project = membership_of(user=request.user, slug=slug).project
+    version = get_object_or_404(
+        GuidelineVersion.objects.select_related("guideline"), guideline=project.guideline_id, number=number
+    )
+    changed = unread.changed(version=version, project=project, labeler=labeler_for(request.user))
+    context = {"changed": changed, "version": version, "body": body_html(version)}
+    return render(request, "labeling/guideline_news.html", context)
 
 
 @login_required
@@ -196,3 +209,14 @@ def token_list(request: SignedInRequest) -> HttpResponse:
 def token_revoke(request: SignedInRequest, pk: int) -> HttpResponse:
     tokens.revoke(token=get_object_or_404(ApiToken, pk=pk, user=request.user))
     return redirect("labeling:tokens")
+
+
+@login_required
+@require_POST
+def message_read(request: SignedInRequest, pk: int) -> HttpResponse:
+    """Put a message away that somebody who runs the project wrote."""
+    try:
+        messages.read(message_id=pk, labeler=labeler_for(request.user))
+    except Message.DoesNotExist:
+        raise Http404 from None
+    return redirect("labeling:home")

@@ -114,6 +114,13 @@ def test_instructgpt() -> None:
     assert (overall["min"], overall["max"], overall["required"]) == (1, 7, True)
 
 
+def test_hh_rlhf_has_eight_steps_and_no_middle() -> None:
+    preset = criteria.preset("hh_rlhf")
+    assert criteria.check(preset) == preset
+    (scale,) = (one for one in preset if one["type"] == "scale")
+    assert (scale["min"], scale["max"], scale["required"]) == (1, 8, True)
+
+
 def test_unknown_preset() -> None:
     with pytest.raises(criteria.GuidelineError, match="instructgpt") as refused:
         criteria.preset("llama")
@@ -190,7 +197,18 @@ def test_publish_by_the_api() -> None:
         ({"body": "# Rate", "preset": "llama"}, "preset"),
         ({"body": "# Rate", "preset": "instructgpt", "criteria": []}, "preset"),
         ({"body": "# Rate", "note": "x" * 301}, "note"),
-        ({"body": "# Rate", "based_on": 7}, "body"),
+        ({"body": "# Rate", "based_on": 7}, "based_on"),
+        ({"body": "# Rate", "examples": "good"}, "examples"),
+        ({"body": "# Rate", "examples": [{"answer": "A fox.", "verdict": "fine"}]}, "examples[0].verdict"),
+        ({"body": "# Rate", "rules": [""]}, "rules[0]"),
+        ({"body": "# Rate", "labels": "burn"}, "labels"),
+        ({"body": "# Rate", "labels": "relabel", "share": 0}, "share"),
+        ({"body": "# Rate", "labels": "relabel", "share": 1.5}, "share"),
+        ({"body": "# Rate", "labels": "relabel", "share": "half"}, "share"),
+        ({"body": "# Rate", "change": "whim"}, "change"),
+        ({"body": "# Rate", "change": "typo", "labels": "exclude"}, "labels"),
+        ({"body": "# Rate", "asks": "perhaps"}, "asks"),
+        ({"body": "# Rate", "seed": -1}, "seed"),
         ({"body": "# Rate", "based_on": -1}, "based_on"),
         ({"body": "# Rate", "title": "Rates"}, "title"),
         (["# Rate"], ""),

@@ -10,6 +10,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from guidelines import parts
 from labeling.datasets import formats
 from labeling.models import Dataset
 
@@ -73,22 +74,105 @@ class ReadingForm(Form):
     avoids_sensitive = serializers.BooleanField(required=False, help_text="not given at all")
 
 
-class PublishForm(Form):
-    body = serializers.CharField(allow_blank=True, trim_whitespace=False, help_text="Markdown")
+class ExampleForm(Rest):
+    prompt = serializers.CharField(required=False)
+    answer = serializers.CharField()
+    verdict = serializers.ChoiceField(choices=parts.VERDICTS)
+    reason = serializers.CharField()
+
+
+@extend_schema_field(ExampleForm(many=True))
+class ExamplesField(UncheckedField):
+    """Examples, which `guidelines.parts` checks."""
+
+
+@extend_schema_field(serializers.ListField(child=serializers.CharField()))
+class RulesField(UncheckedField):
+    """Trade-off rules, which `guidelines.parts` checks."""
+
+
+class PartsForm(Form):
+    body = serializers.CharField(
+        required=False, allow_blank=True, trim_whitespace=False, help_text="Markdown; needed without a preset"
+    )
     criteria = CriteriaField(required=False, help_text="those of the newest version unless given")
-    preset = serializers.CharField(required=False, help_text="criteria by name instead: instructgpt")
+    examples = ExamplesField(required=False, help_text="good and bad answers with the reason; as criteria")
+    rules = RulesField(required=False, help_text="what goes before what, first rule first; as criteria")
     note = serializers.CharField(required=False, allow_blank=True, help_text="what changed, in one sentence")
+
+
+class PublishForm(PartsForm):
+    preset = serializers.CharField(
+        required=False,
+        help_text="criteria by name: instructgpt, hh_rlhf; without a body its text, examples and rules too",
+    )
     based_on = serializers.IntegerField(
         required=False,
         min_value=0,
         max_value=2**31 - 1,
         help_text="the version this was written upon, 0 for none",
     )
+    # The verb says what is out of bounds.
+    change = serializers.CharField(
+        required=False,
+        allow_blank=True,
+        help_text="typo, wording, example, criterion or rule; guessed unless given",
+    )
+    asks = UncheckedField(
+        required=False, help_text="true: whoever works reads what changed before their next task"
+    )
+    labels = serializers.CharField(
+        required=False,
+        help_text="what becomes of labels it makes stale: keep (unless given), relabel, exclude",
+    )
+    share = UncheckedField(required=False, help_text="of them to relabel, 1 unless given")
+    seed = UncheckedField(
+        required=False, help_text="draws the share; drawn itself, and recorded, unless given"
+    )
 
     def validate(self, asked: dict[str, Any]) -> dict[str, Any]:
         if "criteria" in asked and "preset" in asked:
             raise serializers.ValidationError({"preset": "Give criteria or a preset, not both."})
+        if "body" not in asked and "preset" not in asked:
+            raise serializers.ValidationError({"body": "This field is required."})
         return asked
+
+
+class EffectForm(Rest):
+    name = serializers.CharField()
+    sentence = serializers.CharField(help_text="empty where another sentence says it")
+    count = serializers.IntegerField()
+
+
+class PreviewedForm(Rest):
+    number = serializers.IntegerField(help_text="of the version that it would be")
+    change = serializers.CharField(help_text="as given, or guessed")
+    least_change = serializers.CharField(help_text="the least that it may be called")
+    seed = serializers.IntegerField(help_text="give it when publishing: the same labels are drawn")
+    effects = EffectForm(many=True)
+
+
+class GuidelineDraftForm(Form):
+    body = serializers.CharField(allow_blank=True, trim_whitespace=False)
+    criteria = UncheckedField(required=False, help_text="half-written ones too")
+    examples = UncheckedField(required=False)
+    rules = UncheckedField(required=False)
+    note = serializers.CharField(required=False, allow_blank=True, trim_whitespace=False)
+    based_on = serializers.IntegerField(min_value=0, max_value=2**31 - 1, default=0)
+    version = serializers.IntegerField(
+        min_value=0, max_value=2**31 - 1, help_text="of the draft that this was written upon, 0 for the first"
+    )
+
+
+class SavedGuidelineDraftForm(Rest):
+    version = serializers.IntegerField()
+    saved_at = serializers.DateTimeField()
+
+
+class AcknowledgedForm(Rest):
+    guideline = serializers.SlugField()
+    number = serializers.IntegerField()
+    at = serializers.DateTimeField()
 
 
 class FreezeForm(Form):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from labeling.api import account, datasets, guidelines, ledger, log, projects, reviews, talk, work
+from labeling.api import account, datasets, guidelines, ledger, log, people, projects, reviews, talk, work
 
 urlpatterns = [
     path("projects/", projects.Projects.as_view()),
@@ -15,7 +15,12 @@ urlpatterns = [
     path("projects/<slug:slug>/next/", work.Next.as_view()),
     path("projects/<slug:slug>/annotations/", work.Annotations.as_view()),
     path("projects/<slug:slug>/datasets/", datasets.Datasets.as_view()),
+    path("guidelines/<slug:slug>/draft/", guidelines.OwnDraft.as_view()),
     path("guidelines/<slug:slug>/versions/", guidelines.Versions.as_view()),
+    path("guidelines/<slug:slug>/versions/preview/", guidelines.VersionsPreview.as_view()),
+    path(
+        "guidelines/<slug:slug>/versions/<int:number>/acknowledge/", guidelines.VersionAcknowledge.as_view()
+    ),
     path("leases/<uuid:lease_id>/", work.OneLease.as_view()),
     path("leases/<uuid:lease_id>/draft/", work.LeaseDraft.as_view()),
     path("leases/<uuid:lease_id>/heartbeat/", work.LeaseHeartbeat.as_view()),
@@ -28,6 +33,19 @@ urlpatterns = [
     path("annotations/<int:annotation_id>/appeal/", reviews.AnnotationAppeal.as_view()),
     path("projects/<slug:slug>/ledger/", ledger.ProjectLedger.as_view()),
     path("projects/<slug:slug>/time-corrections/", ledger.TimeCorrections.as_view()),
+    path("projects/<slug:slug>/people/", people.People.as_view()),
+    path("projects/<slug:slug>/people/<uuid:labeler_id>/", people.OnePerson.as_view()),
+    path("projects/<slug:slug>/people/<uuid:labeler_id>/password-reset/", people.PersonReset.as_view()),
+    path("projects/<slug:slug>/people/<uuid:labeler_id>/pseudonym/", people.PersonPseudonym.as_view()),
+    path("projects/<slug:slug>/people/<uuid:labeler_id>/erase/", people.PersonErase.as_view()),
+    path("projects/<slug:slug>/invitations/", people.Invitations.as_view()),
+    path("projects/<slug:slug>/invitations/csv/", people.InvitationsCsv.as_view()),
+    path("projects/<slug:slug>/invitations/<int:invitation_id>/", people.OneInvitation.as_view()),
+    path("projects/<slug:slug>/invalidations/", people.Invalidations.as_view()),
+    path("projects/<slug:slug>/messages/", people.ProjectMessages.as_view()),
+    path("messages/", people.Messages.as_view()),
+    path("messages/<int:message_id>/read/", people.MessageRead.as_view()),
+    path("join/", people.Join.as_view()),
     path("sent-back/", reviews.SentBack.as_view()),
     path("annotations/<int:annotation_id>/revise/", work.AnnotationRevise.as_view()),
     path("annotations/<int:annotation_id>/continue/", work.AnnotationContinue.as_view()),

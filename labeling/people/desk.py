@@ -15,10 +15,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from guidelines.models import GuidelineVersion
-from labeling.models import Annotation, Draft, Labeler, Lease, Membership, Project, Review, Task
-from labeling.people import ledger
+from labeling.models import Annotation, Draft, Labeler, Lease, Membership, Message, Project, Review, Task
+from labeling.people import ledger, messages
 from labeling.people.access import kinds_for
-from labeling.queue import MAY_TAKE
+from labeling.queue import MAY_TAKE, Fit
 from labeling.reviewing import reviews
 
 MOST_COUNTED = 1000  # beyond it the desk says "1,000+": an exact count would read the whole queue
@@ -121,6 +121,8 @@ class ProjectDesk:
     counts: list[Counts] = field(default_factory=list)
     news: News | None = None
     stuck_appeals: int = 0
+    messages: list[Message] = field(default_factory=list)
+    """That wait to be read."""
 
     @property
     def project(self) -> Project:
@@ -173,15 +175,15 @@ class Desk:
         return sorted(sums.values(), key=lambda one: -one.all)
 
 
-def waiting(*, project: Project, labeler: Labeler, kinds: Sequence[str]) -> dict[str, int]:
-    """How many tasks of each kind wait for ``labeler``, at most `MOST_COUNTED`."""
+def waiting(*, membership: Membership, labeler: Labeler, kinds: Sequence[str]) -> dict[str, int]:
+    """How many tasks of each kind wait for ``labeler`` in a project, at most `MOST_COUNTED`."""
     parameters: dict[str, Any] = {
         "kinds": list(kinds),
-        "project": project.pk,
-        "paused": project.paused,
+        "project": membership.project_id,
+        "paused": membership.project.paused or membership.paused,
         "labeler": labeler.pk,
-        "avoids_sensitive": labeler.avoids_sensitive,
         "most": MOST_COUNTED,
+        **Fit.of(membership, labeler).parameters(),
     }
     with connection.cursor() as cursor:
         cursor.execute(_WAITING, parameters)
@@ -193,6 +195,7 @@ def desk(*, user: User, labeler: Labeler, today: date | None = None) -> Desk:
     today = today or timezone.localdate()
     memberships = list(_memberships(user, labeler))
     drafts, counts, sent_back = _drafts(labeler), _counts(labeler, today), _sent_back(labeler, user)
+    unread = messages.unread(labeler, user)
     managed = [one.project_id for one in memberships if one.manages]
     stuck = reviews.stuck_appeals(managed) if managed else {}
     return Desk(
@@ -202,7 +205,7 @@ def desk(*, user: User, labeler: Labeler, today: date | None = None) -> Desk:
                 waiting=[
                     Waiting(kind, count)
                     for kind, count in waiting(
-                        project=membership.project, labeler=labeler, kinds=kinds_for(membership)
+                        membership=membership, labeler=labeler, kinds=kinds_for(membership)
                     ).items()
                 ],
                 drafts=drafts[membership.project_id],
@@ -210,6 +213,7 @@ def desk(*, user: User, labeler: Labeler, today: date | None = None) -> Desk:
                 counts=counts[membership.project_id],
                 news=_news(membership),
                 stuck_appeals=stuck.get(membership.project_id, 0),
+                messages=unread[membership.project_id],
             )
             for membership in memberships
         ],

@@ -42,7 +42,7 @@ NAMES = (
 SPEAKS = (
     r"\b(?:as|i am|i['’]m|being) an? (?:\w+ )?(?:ai|artificial intelligence|language model|llm)"
     r"(?: (?:language )?(?:model|assistant|chatbot))?\b(?: (?:made|built|developed|trained|created) by \w+)?"
-    r"|\bi (?:was|am|have been) (?:made|built|developed|trained|created) by \w+"
+    r"|\bi (?:was|am|have been) (?:developed|trained) by (?-i:[A-Z])\w+"
 )
 MOST_STEPS = 50
 
@@ -112,7 +112,7 @@ def effects(
     scores = x * (y - p)[:, None]
     spread = inverse @ _meat(scores, labeler[chosen], prompt[chosen]) @ inverse
     error = np.sqrt(np.clip(np.diag(spread)[:columns], 0, None))
-    error = np.where(error > 0, error, np.nan)
+    error = np.where(x[:, :columns].any(0) & (error > 0), error, np.nan)
     z = np.nan_to_num(beta[:columns] / error)
     values = np.array([math.erfc(abs(each) / math.sqrt(2)) for each in z.tolist()])
     return Effects(tuple(names), beta[:columns], error, values, len(y))
@@ -155,7 +155,7 @@ def _newton(x: Floats, y: Floats, ridge: float) -> tuple[Floats, Floats, Floats]
         beta += step * min(1.0, 5.0 / max(1e-12, np.abs(step).max(initial=0)))
         if np.abs(step).max(initial=0) < 1e-9:
             break
-    return beta, p, inverse
+    return beta, p, np.asarray(inverse, float)
 
 
 def _meat(scores: Floats, labeler: Ints, prompt: Ints) -> NDArray[np.float64]:
@@ -176,4 +176,4 @@ def _meat(scores: Floats, labeler: Ints, prompt: Ints) -> NDArray[np.float64]:
 def _by_cluster(scores: Floats, cluster: Ints) -> Floats:
     groups, group = np.unique(cluster, return_inverse=True)
     sums = np.stack([np.bincount(group, column, minlength=len(groups)) for column in scores.T], 1)
-    return sums.T @ sums * (len(groups) / max(1, len(groups) - 1))
+    return np.asarray(sums.T @ sums * (len(groups) / max(1, len(groups) - 1)), float)

@@ -31,12 +31,16 @@ class Labels:
     @classmethod
     def of(cls, item: ArrayLike, labeler: ArrayLike, label: ArrayLike) -> Labels:
         """Number the items, labelers and values of three arrays or lists of shape (n,)."""
-        (items, item_), (labelers, labeler_), (values, label_) = (
-            np.unique(np.asarray(column), return_inverse=True) for column in (item, labeler, label)
-        )
+        numbered = [np.unique(np.asarray(each), return_inverse=True) for each in (item, labeler, label)]
+        (items, of_item), (labelers, of_labeler), (values, of_label) = numbered
         return cls(
-            *(column.astype(np.int64) for column in (item_, labeler_, label_)), items, labelers, values
-        )  # type: ignore[arg-type]
+            of_item.astype(np.int64),
+            of_labeler.astype(np.int64),
+            of_label.astype(np.int64),
+            items.tolist(),
+            labelers.tolist(),
+            values.tolist(),
+        )
 
     def __len__(self) -> int:
         return len(self.item)

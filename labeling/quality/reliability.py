@@ -151,7 +151,7 @@ def _reported(seen: Evidence, fit: dawid_skene.Fit, suspicion: Suspicion) -> Rel
     told = ~np.isnan(agreed)
     compared = np.bincount(labeler[told], minlength=people)
     agreement = ratio(np.bincount(labeler[told], agreed[told], minlength=people), compared)
-    gold, gold_n = np.full(people, np.nan), np.zeros(people)
+    gold, gold_n = np.full(people, np.nan), np.zeros(people, np.intp)
     if seen.known is not None:
         truth = seen.known[labels.item]
         gold_n = np.bincount(labeler[truth >= 0], minlength=people)
@@ -196,7 +196,7 @@ def others_agree(labels: Labels) -> Floats:
 def described(found: Reliability) -> dict[str, Any]:
     """Labelers and items as objects for JSON, each by its name; None is what cannot be told."""
     labels, fit = found.labels, found.fit
-    labelers = {str(name): _labeler(found, at) for at, name in enumerate(labels.labelers)}
+    labelers = {str(name): labeler(found, at) for at, name in enumerate(labels.labelers)}
     best = fit.posterior.argmax(1) if fit.posterior.size else []
     entropy = -(fit.posterior * np.log2(np.clip(fit.posterior, 1e-300, 1))).sum(1)
     count = np.bincount(labels.item, minlength=len(labels.items))
@@ -215,7 +215,8 @@ def described(found: Reliability) -> dict[str, Any]:
     return {"labelers": labelers, "items": items, "rm_weight": plain(fit.rm_weight)}
 
 
-def _labeler(found: Reliability, at: int) -> dict[str, Any]:
+def labeler(found: Reliability, at: int) -> dict[str, Any]:
+    """What is known of the labeler numbered ``at``, as plain figures; None is what cannot be told."""
     fit, doubt = found.fit, found.suspicion
     suspicion = float(doubt.probability[at])
     partner = int(doubt.partner[at])

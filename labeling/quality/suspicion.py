@@ -181,7 +181,7 @@ def _collusion(
 
 
 def _sum(seen: Behaviour, each: Floats) -> Floats:
-    return np.bincount(seen.labeler, seen.weight * each, minlength=seen.labelers)
+    return np.bincount(seen.labeler, seen.weight * each, minlength=seen.labelers).astype(float)
 
 
 def _add(logs: Floats) -> Floats:

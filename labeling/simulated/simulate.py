@@ -115,8 +115,10 @@ class _Account:
     token: str
     waits: tuple[float, ...] = WAITS
 
-    def post(self, path: str, body: dict[str, Any]) -> Any:
+    def post(self, path: str, body: dict[str, Any], *, reads: bool = False) -> Any:
         """The answer's body, None for 204; a server that is away is asked again, which is harmless here.
+
+        With ``reads`` a guideline that asks to be read first is: what they judge by is not in its text.
 
         Raises:
             SimulationError: a refusal, or a server that stays away.
@@ -135,6 +137,9 @@ class _Account:
                         "url", f"Nothing answers at {self.client.base_url} ({error}). Is the server up?"
                     ) from error
             else:
+                if reads and (door := _door(answer)):
+                    self.post(door, {})
+                    return self.post(path, body)
                 if answer.status_code != 503 or wait is None:
                     return self._body(answer)
             time.sleep(wait)
@@ -165,7 +170,7 @@ class _Labeler:
 
     def label_next(self, kinds: Sequence[str]) -> Label | None:
         """Do the next task; None where there is none."""
-        task = self.account.post(f"projects/{self.project}/next/", {"kinds": list(kinds)})
+        task = self.account.post(f"projects/{self.project}/next/", {"kinds": list(kinds)}, reads=True)
         if task is None:
             return None
         words = stories.asked_for(task["prompt"][-1]["content"])
@@ -227,6 +232,14 @@ class _Labeler:
         body = {"submission_id": str(uuid.uuid4()), "answer": answer}
         stored = self.account.post(f"leases/{task['lease']}/submit/", body)
         return Label(task["kind"], stored["surplus"], pairs, agreeing)
+
+
+def _door(answer: httpx.Response) -> str | None:
+    """Where to say that the guideline was read, below ``/api/``; None where nothing asks for it."""
+    if answer.status_code != 409 or '"urn:tutelage:unread-guideline"' not in answer.text:
+        return None
+    door: str = answer.json()["guideline_version"]["acknowledge"]
+    return door.removeprefix("/api/")
 
 
 def _take_turns(crowd: Sequence[_Labeler], labels: int, kinds: Sequence[str]) -> Iterator[Label]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from typing import Any
 
 from django import template
 from django.utils.translation import gettext as _
@@ -56,3 +58,9 @@ def about(task: Task) -> str:
 def task(kind: str) -> str:
     """What a kind of task asks for, in two words: ``Rank answers``."""
     return str(WORDS[Task.Kind(kind)][0])
+
+
+@register.filter
+def pretty(answer: Any) -> str:
+    """A label's answer as it is stored, to be read."""
+    return json.dumps(answer, ensure_ascii=False, indent=2)

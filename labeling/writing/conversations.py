@@ -236,17 +236,19 @@ _TWICE_SAID = "Somebody said the same before you, and the conversation goes on f
 
 def _own(annotation_id: int, labeler: Labeler) -> tuple[Annotation, Conversation]:
     """One's own label that stands, and its conversation, tended; for an opening the one that it began."""
-    avoids_sensitive = queue.lock(labeler)
     mine = Annotation.objects.select_related("task__project", "task__prompt").filter(
         task__project__in=Project.objects.visible_to(labeler.user or AnonymousUser()), labeler=labeler
     )
     label = mine.get(pk=annotation_id)
     task = label.task
+    fit = queue.lock(labeler, task.project)
     if task.kind not in KINDS or task.gold is not None:
         raise Closed("Only a turn that somebody wrote is continued.")
     if task.project.paused:
         raise Closed("The project is paused: it hands out no tasks.")
-    if avoids_sensitive and task.sensitive:
+    if fit.paused:
+        raise Closed(str(queue.Paused()))
+    if fit.avoids_sensitive and task.sensitive:
         raise Closed("This conversation is marked as sensitive, and you chose to be given no such tasks.")
     if not Annotation.objects.standing().filter(pk=label.pk).exists():
         raise Closed("This label was revised, sent back or invalidated. Go on from the newest one.")

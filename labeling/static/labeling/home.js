@@ -1,6 +1,6 @@
 /** The first page follows what happens in its projects: news of one's own at once, the queue's every few seconds. */
 const OWN = ["guideline", "time", "reload", "tasks"];
-const QUEUE = ["label", "invalidated", "lease"];
+const QUEUE = ["label", "invalidated", "lease", "message", "member"];
 const PAUSE = 8000;
 
 let timer = null;

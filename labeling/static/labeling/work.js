@@ -20,6 +20,7 @@ import { Panels } from "./panels.js";
 import { switchPlain } from "./reading.js";
 import { Retry } from "./retry.js";
 import { StateLine } from "./state_line.js";
+import { Unread } from "./unread.js";
 
 const UNDO = 10_000;
 
@@ -40,6 +41,7 @@ class Work {
     this.lease = new LeaseWatch(this);
     this.own = new OwnLabel(this);
     this.labels = new LabelNews(this);
+    this.unread = new Unread(this);
     this.again = new Retry(() => this.load({ quietly: true }));
     this.ahead = [];
     // Leases that were answered or skipped here: what was asked for before may still bring them.
@@ -86,6 +88,7 @@ class Work {
       keep: () => this.lease.beat(),
       next: () => this.leaveTask(),
       load: () => this.load(),
+      acknowledge: () => this.unread.acknowledge(),
     };
     actions[name]?.();
   }
@@ -93,6 +96,7 @@ class Work {
   key(name, event) {
     const own = { g: "guideline", s: "skip", v: "plain", o: "steps", b: "cover", "?": "keys" }[name];
     if (own) return () => this.act(own);
+    if (this.unread.shown) return name === "Enter" ? () => this.unread.acknowledge() : null;
     if (this.cover.covered) return name === "u" && this.undoable ? () => this.undo() : null;
     const special = this.view?.key(name, event);
     if (special) return special;
@@ -104,7 +108,7 @@ class Work {
 
   /** Fetch a task and show it; where none waits or the server is away, say so and go on trying `quietly`. */
   async load({ quietly = false } = {}) {
-    if ((this.view && !this.task.held) || this.loading) return;
+    if ((this.view && !this.task.held) || this.loading || (quietly && this.unread.shown)) return;
     this.loading = true;
     if (!quietly) this.panels.stage("loading");
     try {
@@ -118,6 +122,7 @@ class Work {
       else if (task) this.show(task);
       else this.nothing();
     } catch (problem) {
+      if (await this.unread.met(problem)) return this.again.done();
       if (!this.view && !(await this.resume(problem))) this.panels.stage("away", problem);
       if (!this.view || this.task.held) this.again.later();
     } finally {

@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('guidelines', '0003_acting'),
-        ('labeling', '0008_running'),
+        ('labeling', '0009_erasure'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,81 @@
+"""How good the labels are and why: agreement of every part, and how far each person can be relied on."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+from django.views.decorators.http import require_safe
+
+from labeling.models import Task
+from labeling.people.access import SignedInRequest, manager_of, project_context
+from labeling.quality import collect, reliability
+
+CUTS = {
+    "kind": gettext_noop("By kind of task"),
+    "criterion": gettext_noop("By criterion"),
+    "use case": gettext_noop("By use case"),
+    "guideline version": gettext_noop("By guideline version"),
+    "week": gettext_noop("By week, from its Monday"),
+}
+# The track that an interval is drawn on goes from no agreement but by chance to all.
+TRACK = 100
+
+
+@require_safe
+@login_required
+def quality(request: SignedInRequest, slug: str) -> HttpResponse:
+    """Agreement with its intervals, first of everything and then of every part; then the labelers."""
+    project = (membership := manager_of(user=request.user, slug=slug)).project
+    context = project_context(membership)
+    told = collect.collect(project)
+    rows = collect.agreements(told)
+    context |= {
+        "labels": len(told.origins),
+        "cut_off": told.cut_off,
+        "all": next((_shown(row) for row in rows if row.cut == "all"), None),
+        "parts": [
+            (_(CUTS[cut]), cut, [_shown(row) for row in group])
+            for cut, group in groupby(rows, lambda row: row.cut)
+            if cut in CUTS
+        ],
+        "people": _people(told),
+    }
+    return render(request, "labeling/cockpit/quality.html", context)
+
+
+def _shown(row: collect.Row) -> dict[str, Any]:
+    found, name = row.found, row.name
+    if row.cut == "kind":
+        name = str(Task.Kind(row.name).label)
+    known = not math.isnan(found.alpha)
+    low = max(0.0, found.low) if known else 0.0
+    return {
+        "name": name or _("none"),
+        "found": found,
+        "raw": None if math.isnan(found.raw) else 100 * found.raw,
+        "alpha": found.alpha if known else None,
+        "tau": None if math.isnan(row.tau) else row.tau,
+        "from": round(TRACK * low, 1),
+        "width": round(TRACK * max(0.01, min(1.0, found.high) - low), 1) if known else 0,
+        "at": round(TRACK * max(0.0, found.alpha), 1) if known else 0,
+        "says": found.says,
+    }
+
+
+def _people(told: collect.Collected) -> list[dict[str, Any]]:
+    """Who is least to be relied on first."""
+    found = collect.reliabilities(told)
+    if found is None:
+        return []
+    said = [
+        {"id": person, "name": name, **reliability.labeler(found, at)}
+        for at, (person, name) in enumerate(told.people)
+    ]
+    return sorted((one for one in said if one["labels"]), key=lambda one: (one["weight"], one["name"]))
