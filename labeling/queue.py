@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from guidelines import acknowledgements
 from labeling import live, unread
-from labeling.models import Draft, Labeler, Lease, Membership, Project, Task
+from labeling.models import Draft, GoldLabel, Labeler, Lease, Membership, Project, Task
 from labeling.qualification import copies, door
 
 WARNING = timedelta(seconds=60)  # before a lease runs out
@@ -167,8 +167,6 @@ def lease_next(
         unread.Unread: they have a guideline version to read first, and nothing open.
         door.Shut: they have to qualify first, and have nothing open.
     """
-    now = timezone.now()
-    expires_at = now + timedelta(seconds=project.lease_seconds)
     with transaction.atomic():
         # Two tabs of one person must not take the same task: they queue up here.
         fit = lock(labeler, project)
@@ -176,12 +174,13 @@ def lease_next(
         mine = list(
             Lease.objects.select_for_update(of=("self",), no_key=True)
             .filter(labeler=labeler, state=Lease.State.OPEN, task__project=project, task__kind__in=kinds)
+            .exclude(task__gold__use=GoldLabel.Use.PRACTICE)
             .order_by("opened_at")
         )
         if mine and not (prefetch and len(mine) < MOST_OPEN):
             # A prefetch at the limit answers with the one fetched ahead, never the one on screen.
             lease = mine[-1] if prefetch else mine[0]
-            lease.expires_at = expires_at
+            lease.expires_at = timezone.now() + timedelta(seconds=project.lease_seconds)
             lease.save(update_fields=["expires_at"])
             return lease
         if fit.paused and not mine:
@@ -198,23 +197,32 @@ def lease_next(
             raise
         if attempt:
             taken = copies.next_of(attempt=attempt, labeler=labeler, kinds=kinds)
+            if taken is None and not mine:
+                # Its last questions are of other kinds, or in another tab: the door says so.
+                door.stop(project=project, labeler=labeler)
         else:
             taken = _take(labeler=labeler, project=project, kinds=kinds, fit=fit)
             if taken and copies.is_drawn(project.gold_rate):
                 taken = _gold_instead(taken, labeler=labeler, project=project)
         if taken is None:
             return None
-        task_id, version_id, candidates = taken
-        # In this labeler's own order: the same each time, different for each person.
-        random.Random(f"{task_id}:{labeler.pk}").shuffle(candidates)
-        return Lease.objects.create(
-            task_id=task_id,
-            labeler=labeler,
-            guideline_version_id=version_id,
-            shown_order=candidates,
-            opened_at=now,
-            expires_at=expires_at,
-        )
+        return hand_out(taken, labeler=labeler, project=project)
+
+
+def hand_out(taken: copies.Taken, *, labeler: Labeler, project: Project) -> Lease:
+    """Lease a task that was claimed just now. Call inside a transaction that locked the labeler."""
+    task_id, version_id, candidates = taken
+    # In this labeler's own order: the same each time, different for each person.
+    random.Random(f"{task_id}:{labeler.pk}").shuffle(candidates)
+    now = timezone.now()
+    return Lease.objects.create(
+        task_id=task_id,
+        labeler=labeler,
+        guideline_version_id=version_id,
+        shown_order=candidates,
+        opened_at=now,
+        expires_at=now + timedelta(seconds=project.lease_seconds),
+    )
 
 
 def lease_task(*, task: Task, labeler: Labeler) -> Lease | None:

@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from labeling.api import account, datasets, guidelines, ledger, log, people, projects, reviews, talk, work
+from labeling.api import (
+    account,
+    datasets,
+    guidelines,
+    ledger,
+    log,
+    people,
+    projects,
+    qualification,
+    reviews,
+    talk,
+    work,
+)
 
 urlpatterns = [
     path("projects/", projects.Projects.as_view()),
@@ -15,6 +27,14 @@ urlpatterns = [
     path("projects/<slug:slug>/next/", work.Next.as_view()),
     path("projects/<slug:slug>/annotations/", work.Annotations.as_view()),
     path("projects/<slug:slug>/datasets/", datasets.Datasets.as_view()),
+    path("projects/<slug:slug>/gold/", qualification.Gold.as_view()),
+    path("projects/<slug:slug>/gold/<int:item_id>/", qualification.OneGold.as_view()),
+    path("projects/<slug:slug>/qualification/", qualification.ProjectQualification.as_view()),
+    path("projects/<slug:slug>/qualification/attempts/", qualification.Attempts.as_view()),
+    path("projects/<slug:slug>/qualification/attempts/<int:number>/", qualification.OneAttempt.as_view()),
+    path("projects/<slug:slug>/qualification/grades/", qualification.Grading.as_view()),
+    path("projects/<slug:slug>/practice/next/", qualification.PracticeNext.as_view()),
+    path("projects/<slug:slug>/practice/<int:annotation_id>/", qualification.Practised.as_view()),
     path("guidelines/<slug:slug>/draft/", guidelines.OwnDraft.as_view()),
     path("guidelines/<slug:slug>/versions/", guidelines.Versions.as_view()),
     path("guidelines/<slug:slug>/versions/preview/", guidelines.VersionsPreview.as_view()),

@@ -31,7 +31,7 @@ class Next(Door):
     def post(self, request: Request, slug: str) -> Response:
         """The task to work on next: the open one, else a new lease. 204 where nothing waits.
 
-        409 with `qualification` where the project asks you to qualify first: begin with a POST to its `start`.
+        409 with `qualification` where the project asks you to qualify first: POST to its `start`.
         """
         asked = self.read(task_forms.NextForm)
         membership = self.member(slug)

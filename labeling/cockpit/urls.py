@@ -2,9 +2,12 @@
 
 from django.urls import URLPattern, path
 
-from labeling.cockpit import log, people
+from labeling.cockpit import gold, log, people
 
 urlpatterns: list[URLPattern] = [
+    path("gold/", gold.gold, name="gold"),
+    path("gold/new/", gold.new, name="gold_new"),
+    path("qualification/", gold.qualification, name="qualification"),
     path("log/", log.log, name="log"),
     path("people/", people.people, name="people"),
     path("people/invitations/", people.links, name="invitations"),

@@ -90,8 +90,8 @@ def answered(attempt_id: int) -> Attempt:
     if attempt.state != Attempt.State.OPEN or _tasks(attempt).filter(~Exists(_labels())).exists():
         return attempt
     known = GoldLabel.objects.filter(attempt=attempt, annotation__superseded_by__isnull=True)
-    figures = known.aggregate(agreement=Avg("agreement"), written=Count("pk") - Count("agreement"))
-    attempt.agreement = figures["agreement"]
+    figures = known.aggregate(mean=Avg("agreement"), written=Count("pk", filter=Q(agreement__isnull=True)))
+    attempt.agreement = figures["mean"]
     # A share of a mean may miss its mark by a rounding.
     agrees = attempt.agreement is None or attempt.agreement >= attempt.pass_agreement - 1e-9
     if agrees and figures["written"]:

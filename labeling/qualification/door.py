@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
 from django.utils import timezone
@@ -48,6 +49,19 @@ class Door:
     def may_start(self) -> bool:
         ways = {Standing.NEW, Standing.FAILED, Standing.EXPIRED}
         return self.standing in ways and self.again_at is None
+
+    @property
+    def words(self) -> str:
+        """Where they stand, for others, in a word or two."""
+        return {
+            Standing.NEW: _("not tried"),
+            Standing.OPEN: _("under way"),
+            Standing.GRADING: _("waits for grades"),
+            Standing.PASSED: _("passed"),
+            Standing.FAILED: _("failed"),
+            Standing.EXPIRED: _("run out"),
+            Standing.OUT_OF_TRIES: _("out of tries"),
+        }[self.standing]
 
     @property
     def says(self) -> str:
@@ -112,6 +126,15 @@ def enter(*, project: Project, labeler: Labeler) -> Attempt | None:
     raise Shut(door)
 
 
+def stop(*, project: Project, labeler: Labeler) -> None:
+    """
+    Raises:
+        Shut: a door stands before them, wherever they stand at it.
+    """
+    if (found := of(project=project, labeler=labeler)) is not None:
+        raise Shut(found)
+
+
 def of(*, project: Project, labeler: Labeler) -> Door | None:
     """The door as ``labeler`` finds it; None where there is none for them."""
     if not project.qualified_only:
@@ -137,6 +160,18 @@ def doors(*, projects: Collection[int], labeler: Labeler) -> dict[int, Door]:
     return {
         one.project_id: door_at(qualification=one, attempts=tries[one.project_id], now=now) for one in rows
     }
+
+
+def standings(*, project: Project, labelers: Collection[Labeler]) -> dict[UUID, Door]:
+    """How each of ``labelers`` stands, whether the door is in force or not."""
+    asked = Qualification.objects.filter(project=project).select_related("project").first()
+    if asked is None:
+        return {}
+    tries: dict[UUID, list[Attempt]] = {one.pk: [] for one in labelers}
+    for attempt in Attempt.objects.filter(project=project, labeler__in=list(tries)).order_by("number"):
+        tries[attempt.labeler_id].append(attempt)
+    now = timezone.now()
+    return {labeler: door_at(qualification=asked, attempts=made, now=now) for labeler, made in tries.items()}
 
 
 def door_at(*, qualification: Qualification, attempts: Sequence[Attempt], now: datetime) -> Door:
