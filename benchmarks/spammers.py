@@ -31,6 +31,7 @@ import numpy as np
 
 from labeling.quality import habits, rankings, reliability
 from labeling.quality.labels import Floats, Ints, Labels
+from labeling.quality.suspicion import Suspicion
 from models_zoo import stories
 
 LABELERS, EACH_KIND = 50, 2
@@ -76,7 +77,7 @@ def measure(*, seeds: range, answers: int = 4, overlap: int = 3) -> dict[str, An
         for name, (labels, with_rm) in cases.items():
             crew = Crew(seed=seed, labels=labels, answers=answers, overlap=overlap)
             measured = reliability.measure(crew.evidence(with_rm=with_rm))
-            found[name].append(crew.aucs(measured.suspicion.odds))
+            found[name].append(crew.aucs(measured.suspicion.odds) | crew.suspected(measured.suspicion))
             if name == "auc_at_30":
                 about.append(crew.about())
     result: dict[str, Any] = {
@@ -86,6 +87,10 @@ def measure(*, seeds: range, answers: int = 4, overlap: int = 3) -> dict[str, An
         name: {kind: round(float(np.mean([each[kind] for each in runs])), 4) for kind in KINDS}
         for name, runs in found.items()
     }
+    for who in ("honest", "spammers"):
+        result[f"{who}_suspected"] = {
+            name: round(float(np.mean([each[who] for each in runs])), 4) for name, runs in found.items()
+        }
     result["worst"] = {
         name: round(float(np.min([each["all"] for each in runs])), 4) for name, runs in found.items()
     }
@@ -150,6 +155,11 @@ class Crew:
         wins = (odds[:, None] > honest).mean(1) + 0.5 * (odds[:, None] == honest).mean(1)
         by_kind = {kind: float(wins[self.kind == kind].mean()) for kind in KINDS}
         return by_kind | {"all": float(wins[self.kind != "honest"].mean())}
+
+    def suspected(self, doubt: Suspicion) -> dict[str, float]:
+        """Shares of the honest and of the spammers whom the cockpit would point out."""
+        out, honest = doubt.probability >= reliability.SUSPECT, self.kind == "honest"
+        return {"honest": float(out[honest].mean()), "spammers": float(out[~honest].mean())}
 
     def about(self) -> dict[str, float]:
         """How real it is: agreement of honest labelers, their habits, and the reward model's accuracy."""
@@ -259,10 +269,14 @@ def table(result: dict[str, Any]) -> str:
 
 def _rows(result: dict[str, Any]) -> list[str]:
     names = {"auc_at_30": "30 labels", "auc_at_15_with_rm": "15, with RM", "auc_at_15": "15"}
-    lines = [f"{'AUC':14}{'all':>8}{'worst':>8}" + "".join(f"{kind:>11}" for kind in KINDS)]
+    kinds = "".join(f"{kind:>11}" for kind in KINDS)
+    lines = [f"{'AUC':14}{'all':>8}{'worst':>8}{kinds}   pointed out: spammers, honest"]
     for name, words in names.items():
         cells = "".join(f"{result['by_kind'][name][kind]:>11.3f}" for kind in KINDS)
-        lines.append(f"{words:14}{result[name]:>8.3f}{result['worst'][name]:>8.3f}{cells}")
+        caught, wronged = (result[f"{who}_suspected"][name] for who in ("spammers", "honest"))
+        lines.append(
+            f"{words:14}{result[name]:>8.3f}{result['worst'][name]:>8.3f}{cells}{caught:>24.1%}{wronged:>8.1%}"
+        )
     world, spammers = result["world"], EACH_KIND * len(KINDS)
     return [
         *lines,

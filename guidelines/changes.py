@@ -15,7 +15,8 @@ from typing import Any, Literal
 from guidelines.parts import Parts
 
 CONTEXT = 2
-BUDGET = 600_000  # steps of the search, about half a second
+LEAST_KEPT = 0.3  # of the letters of a passage; with less in common it reads as one that was rewritten
+BUDGET = 200_000  # steps of the search, at most half a second
 
 # Words, single signs of scripts that write no spaces, marks and spaces; joined they are the text again.
 _PIECES = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[\w'’]+|\s+|[^\w\s'’]")
@@ -86,8 +87,9 @@ def words(before: str, after: str, *, budget: int = BUDGET) -> list[Run]:
     for out, into, same in _blocks(
         _edits(before.splitlines(keepends=True), after.splitlines(keepends=True), purse)
     ):
-        if out and into:
-            found += _edits(_PIECES.findall(out), _PIECES.findall(into), purse)
+        pieces = _edits(_PIECES.findall(out), _PIECES.findall(into), purse) if out and into else []
+        if _kept_letters(pieces) > LEAST_KEPT * min(_letters(out), _letters(into)):
+            found += pieces
         else:
             found += [("removed", out), ("added", into)]
         found.append(("kept", same))
@@ -176,6 +178,14 @@ def _edits(
     edits += _shortest(old, new, purse or _Purse(BUDGET)) or rewritten
     edits += [("kept", piece) for piece in before[len(before) - tail :]]
     return edits
+
+
+def _letters(text: str) -> int:
+    return sum(one.isalnum() for one in text)
+
+
+def _kept_letters(edits: Iterable[tuple[Kind, str]]) -> int:
+    return sum(_letters(piece) for kind, piece in edits if kind == "kept")
 
 
 def _alike(old: Sequence[str], new: Sequence[str]) -> int:

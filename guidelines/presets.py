@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from guidelines import criteria
@@ -134,18 +135,25 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
+def _flowing(text: str) -> str:
+    """The text with one line a paragraph, as somebody types it."""
+    return re.sub(r"(?<=\S)\n[ ]*(?=[^\n#\- ])", " ", text)
+
+
 _ALL = [
     Preset(
         "instructgpt",
         "InstructGPT",
         "one scale of quality and eleven flags an answer, eleven flags a prompt, then a ranking",
-        Parts(_INSTRUCTGPT, criteria.preset("instructgpt"), _INSTRUCTGPT_EXAMPLES, _INSTRUCTGPT_RULES),
+        Parts(
+            _flowing(_INSTRUCTGPT), criteria.preset("instructgpt"), _INSTRUCTGPT_EXAMPLES, _INSTRUCTGPT_RULES
+        ),
     ),
     Preset(
         "hh_rlhf",
         "HH-RLHF, 8 steps",
         "two answers and eight steps from the one to the other, helpful or red team",
-        Parts(_HH_RLHF, criteria.preset("hh_rlhf"), _HH_RLHF_EXAMPLES, _HH_RLHF_RULES),
+        Parts(_flowing(_HH_RLHF), criteria.preset("hh_rlhf"), _HH_RLHF_EXAMPLES, _HH_RLHF_RULES),
     ),
 ]
 PRESETS = {one.name: one for one in _ALL}

@@ -142,6 +142,7 @@ def _editor(
         "draft": draft,
         "behind": behind,
         "presets": list(presets.PRESETS.values()),
+        "aside": draft is not None and "preset" in request.GET,
         "preview": markdown(form.body[: publish.LONGEST]),
     }
     if error:

@@ -19,6 +19,7 @@ from guidelines.models import GuidelineVersion
 from labeling import answers, live, queue, stale, work
 from labeling.content import sensitive_content
 from labeling.content.texts import share_kept
+from labeling.incoming import withdrawal
 from labeling.models import (
     Annotation,
     Completion,
@@ -116,6 +117,7 @@ def submit(
         answers.AnswerError: the answer is not whole.
         Conflict: the id was used for another answer, or the task already has this labeler's label.
         conversations.TakenBack: the conversation ended while its next turn was written.
+        withdrawal.Withdrawn: the import of its prompt was withdrawn.
     """
     body_hash = _hash([str(lease_id), answers.check_storable(answer)])
     now = timezone.now()
@@ -128,6 +130,7 @@ def submit(
                     return repeat
                 raise Conflict("This task already has your label. Revise that one instead.")
             task = lease.task
+            withdrawal.check(task)
             hashes = _text_hashes(task)
             judged = reviews.to_judge(task)
             answer = _checked(answer, by=lease, hashes=hashes, version_id=lease.version_read, labels=judged)

@@ -58,10 +58,12 @@ def radius(labels: AnnotationQuerySet) -> Radius:
     grouped = items.order_by().values_list("dataset").annotate(n=Count("pk"))
     counts: dict[int, int] = dict(grouped)
     found = Dataset.objects.filter(pk__in=counts).select_related("project").order_by("-pk")[:MOST_LISTED]
+    # One look: there may be a million labels.
+    sums = labels.order_by().aggregate(
+        labels=Count("pk"), tasks=Count("task", distinct=True), labelers=Count("labeler", distinct=True)
+    )
     return Radius(
-        labels=labels.count(),
-        tasks=labels.order_by().values("task").distinct().count(),
-        labelers=labels.order_by().values("labeler").distinct().count(),
+        **sums,
         datasets=[Touched("dataset", str(each), _address(each), counts[each.pk]) for each in found],
         made=[touched for walk in _walks for touched in walk(list(counts))],
     )

@@ -69,17 +69,14 @@ def preview(proposal: Proposal) -> list[Told]:
 def apply(version: GuidelineVersion, proposal: Proposal) -> list[Told]:
     """Carry the plan out in the publisher's transaction: re-issue tasks, mark labels, tell the browsers."""
     guideline, plan = proposal.guideline, proposal.plan
-    moved = to_reissue(proposal).update(guideline_version=version)
-    told = [_reissued(moved)]
+    told = []
     if stale.kinds(plan.change):
         labels = stale.concerned(guideline=guideline, change=plan.change)
-        marked, opened = stale.mark(
-            version=version, labels=labels, plan=plan, has_spans=has_spans(version.criteria)
-        )
-        if marked:
+        if stale.mark(version=version, labels=labels, plan=plan, has_spans=has_spans(version.criteria)):
             told += _marked(stale.counts(version))
-        if opened:
-            told.append(_opened(opened))
+    told.insert(0, _reissued(to_reissue(proposal).update(guideline_version=version)))
+    if plan.labels == RELABEL and (opened := stale.reopen(version)):
+        told.append(_opened(opened))
     for project in Project.objects.filter(guideline=guideline).order_by("pk"):
         audit.record(
             actor=version.author,
@@ -243,15 +240,20 @@ def _treated(proposal: Proposal, labels: AnnotationQuerySet, n: int) -> dict[str
 def _marked(counts: dict[str, int]) -> list[Told]:
     n = sum(counts.values())
     words = ngettext("%(n)s older label becomes stale:", "%(n)s older labels become stale:", n)
-    parts = {
-        KEEP: _("%(n)s stay in use"),
-        RELABEL: _("%(n)s are made anew and train nothing"),
-        EXCLUDE: _("%(n)s train nothing from now on"),
-    }
-    said = [parts[name] % {"n": count} for name, count in counts.items() if count]
+    said = [_treatment(name, count) for name, count in counts.items() if count]
     return [Told("stale", f"{words % {'n': n}} {', '.join(said)}.", n)] + [
         Told(f"stale_{name}", "", count) for name, count in counts.items() if count
     ]
+
+
+def _treatment(name: str, n: int) -> str:
+    if name == KEEP:
+        words = ngettext("%(n)s stays in use", "%(n)s stay in use", n)
+    elif name == RELABEL:
+        words = ngettext("%(n)s is made anew and trains nothing", "%(n)s are made anew and train nothing", n)
+    else:
+        words = ngettext("%(n)s trains nothing from now on", "%(n)s train nothing from now on", n)
+    return words % {"n": n}
 
 
 def _opened(n: int) -> Told:

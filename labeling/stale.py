@@ -93,14 +93,13 @@ def remade(labels: AnnotationQuerySet, *, plan: Plan, has_spans: bool) -> QueryS
     )
 
 
-def mark(
-    *, version: GuidelineVersion, labels: AnnotationQuerySet, plan: Plan, has_spans: bool
-) -> tuple[int, int]:
-    """Mark ``labels`` as the plan says, open the tasks of those to relabel; return both counts.
+def mark(*, version: GuidelineVersion, labels: AnnotationQuerySet, plan: Plan, has_spans: bool) -> int:
+    """Mark ``labels`` as the plan says; return how many. Call inside the transaction that publishes.
 
-    Call inside the transaction that publishes.
+    Call it before anything that others wait for: a million marks take their time.
     """
-    query, parameters = labels.order_by().values("id", "kind").query.sql_with_params()
+    # Sorted, they are all known before the first is marked: the search looks at the marks that there are.
+    query, parameters = labels.order_by("pk").values("id", "kind").query.sql_with_params()
     drawn = [str(plan.seed), _bound(plan.share)]
     asked = [
         version.pk,
@@ -114,8 +113,16 @@ def mark(
     with connection.cursor() as cursor:
         cursor.execute(_MARK.format(drawn=_DRAWN, labels=query), asked)
         marked = cursor.rowcount
+        # The keys are looked up now rather than at the commit, when live events wait behind ours.
+        cursor.execute("set constraints all immediate; set constraints all deferred")
+        return marked
+
+
+def reopen(version: GuidelineVersion) -> int:
+    """Let the tasks of labels that ``version`` marked to be made anew want as many more; return how many."""
+    with connection.cursor() as cursor:
         cursor.execute(_REOPEN, [version.pk, version.pk])
-        return marked, cursor.rowcount
+        return cursor.rowcount
 
 
 def mark_late(label: Annotation) -> None:

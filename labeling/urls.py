@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from labeling import views
+from labeling.cockpit import setup
 from labeling.cockpit.join import join
 from labeling.qualification import pages as entrance
 
@@ -13,6 +14,7 @@ urlpatterns = [
     path("join/<slug:secret>/", join, name="join"),
     path("messages/<int:pk>/read/", views.message_read, name="message_read"),
     path("sw.js", views.service_worker, name="service_worker"),
+    path("projects/new/", setup.new_project, name="new_project"),
     path("projects/<slug:slug>/work/", views.work, name="work"),
     path("projects/<slug:slug>/work/<slug:kind>/", views.work, name="work"),
     path("projects/<slug:slug>/left/", views.left, name="left"),

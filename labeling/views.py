@@ -21,7 +21,7 @@ from labeling.models import ApiToken, Labeler, Membership, Message, Task
 from labeling.people import keys, ledger, messages, tokens
 from labeling.people.access import SignedInRequest, kinds_for, membership_of, project_context
 from labeling.people.desk import MOST_COUNTED, desk, waiting
-from labeling.people.projects import labeler_for
+from labeling.people.projects import labeler_for, may_create
 from labeling.qualification import door
 
 LONGEST_TOKEN_NAME = 80
@@ -31,9 +31,11 @@ LONGEST_TOKEN_NAME = 80
 @require_GET
 def home(request: SignedInRequest) -> HttpResponse:
     labeler = labeler_for(request.user)
+    shown = desk(user=request.user, labeler=labeler)
     context = {
-        "desk": desk(user=request.user, labeler=labeler),
+        "desk": shown,
         "left_out": sensitive_content.left_out(labeler),
+        "may_create": may_create(request.user, roles={one.membership.role for one in shown.projects}),
     }
     return render(request, "labeling/home.html", context)
 

@@ -193,8 +193,9 @@ def test_token_of_a_known_account_is_not_given_away(project: Project) -> None:
     assert admin.post(f"projects/{project.slug}/members/", body).json()["token"] is None
 
 
-def test_admin_makes_no_owner(project: Project) -> None:
-    body = {"username": "mia", "role": "owner"}
+@pytest.mark.parametrize("role", ["owner", "admin"])
+def test_admin_makes_no_owner(project: Project, role: str) -> None:
+    body = {"username": "mia", "role": role}
     problem(api_of(project, "admin").post(f"projects/{project.slug}/members/", body), 403)
     assert api_of(project, "owner").post(f"projects/{project.slug}/members/", body).status_code == 201
 

@@ -56,5 +56,7 @@ def test_a_crew_is_as_the_benchmark_says() -> None:
 def test_spammers_are_told_from_honest_labelers() -> None:
     found = spammers.measure(seeds=range(1000, 1003))
     assert min(found["auc_at_30"], found["auc_at_15_with_rm"]) > 0.9
+    assert max(found["honest_suspected"].values()) < 0.03
+    assert min(found["spammers_suspected"].values()) > 0.7
     crew = spammers.Crew(seed=1000, labels=30, answers=4, overlap=3)
     assert crew.aucs(np.zeros(spammers.LABELERS))["all"] == 0.5

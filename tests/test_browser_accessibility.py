@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -23,9 +24,13 @@ SETUP = """
 import json
 from pathlib import Path
 from django.contrib.auth.models import User
+from labeling import annotate
 from labeling.datasets import dataset
 from labeling.incoming import intake
+from labeling.models import Membership
+from labeling.people import invitations
 from labeling.people.projects import create_project
+from labeling.qualification import items, practice
 from models_zoo import registry
 from rlhf.models import Metric, Run
 from rlhf.rounds import loop
@@ -39,7 +44,7 @@ folder = Path("models_zoo/pocket_stories/base")
 checkpoint = registry.register(folder=folder, name=slug + "-base", kind="base")
 project.current_checkpoint = checkpoint
 project.save()
-intake.import_demonstrations(project=project, source="the grammar", user=owner, synthetic=True,
+batch = intake.import_demonstrations(project=project, source="the grammar", user=owner, synthetic=True,
                              rows=[{{"prompt": "An owl?", "completion": "Once an owl."}}])
 frozen = dataset.freeze(project=project, kind="demonstrations")
 loop.open_round(project=project, kind="demonstrations", label_target=1)
@@ -47,7 +52,15 @@ run = Run.objects.create(project=project, algorithm="ppo", state="done", config=
 run.directory.mkdir(parents=True)
 for n in range(5):
     Metric.objects.create(run=run, n=n, step=n + 1, values={{"reward": n / 4, "kl": n / 8}})
-print(json.dumps({{"run": str(run.pk), "checkpoint": checkpoint.pk, "dataset": frozen.pk}}))
+items.add(project=project, kind="demonstrate", prompt=project.prompts.first(), uses=["quiz", "practice"],
+          answer={{"text": "Once an **owl**."}}, explanation="It is kind.", actor=owner)
+lease = practice.lease_next(project=project, labeler=owner.labeler)
+practised = annotate.submit(lease_id=lease.pk, labeler=owner.labeler, submission_id=lease.pk,
+                            answer={{"text": "Owl."}})
+manager = Membership.objects.select_related("project", "user").get(user=owner)
+told = {{"secret": invitations.invite(manager=manager).secret, "labeler_id": str(owner.labeler.pk)}}
+print(json.dumps({{"run": str(run.pk), "checkpoint": checkpoint.pk, "dataset": frozen.pk,
+                  "import": batch.pk, "practised": practised.pk, **told}}))
 """
 
 # Views that are no page of ours: they answer with a fragment, a file, a redirect or only to a POST.
@@ -58,11 +71,16 @@ NO_PAGES = {
     "labeling:preview",
     "labeling:drawer",
     "labeling:token_revoke",
+    "labeling:pause",
+    "labeling:refused_rows",
+    "labeling:message_read",
     "rlhf:auto_start",
     "rlhf:change_round",
     "rlhf:change_run",
     "rlhf:freeze",
+    "guidelines:effects",
     "guidelines:preview",
+    "labeling:guideline_news",
 }
 SIGNED_OUT = ("/accounts/login/", "/accounts/password/reset/", "/accessibility/")
 
@@ -88,25 +106,30 @@ def owner(browser: Browser, server: Server, world: dict[str, Any]) -> Iterator[P
     context.close()
 
 
-def names(patterns: list[Any], prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+def names(patterns: list[Any], prefix: str = "", route: str = "") -> Iterator[tuple[str, str, URLPattern]]:
+    """Each name with its whole route, those of the addresses that include it before its own."""
     for one in patterns:
+        whole = route + str(one.pattern)
         if isinstance(one, URLResolver):
-            yield from names(one.url_patterns, f"{one.namespace}:" if one.namespace else prefix)
+            yield from names(one.url_patterns, f"{one.namespace}:" if one.namespace else prefix, whole)
         elif one.name:
-            yield f"{prefix}{one.name}", one
+            yield f"{prefix}{one.name}", whole, one
 
 
 def addresses(world: dict[str, Any]) -> dict[str, str]:
     """The address of every page of our own apps; a page that this test cannot fill in fails it."""
     fill = {"slug": world["slug"], "number": 1, "kind": "rank", "run_id": world["run"]}
+    fill |= {"import_id": world["import"]}
     fill |= {"checkpoint_id": world["checkpoint"], "dataset_id": world["dataset"]}
+    fill |= {"labeler_id": world["labeler_id"], "secret": world["secret"]}
+    fill |= {"before": 1, "after": 1, "annotation_id": world["practised"]}
     found = {}
-    for name, pattern in names(get_resolver().url_patterns):
-        ours = name.startswith(("labeling:", "rlhf:", "guidelines:")) and "api/" not in str(pattern.pattern)
+    for name, route, pattern in names(get_resolver().url_patterns):
+        ours = name.startswith(("labeling:", "rlhf:", "guidelines:")) and "api/" not in route
         if not ours or name in NO_PAGES or pattern.callback.__module__.split(".")[1:2] == ["api"]:
             continue
-        parameters = {key: fill[key] for key in pattern.pattern.converters}
-        found[f"{name} {' '.join(parameters)}"] = _filled(str(pattern.pattern), parameters)
+        parameters = {key: fill[key] for key in re.findall(r"<\w+:(\w+)>", route)}
+        found[f"{name} {' '.join(parameters)}"] = _filled(route.removeprefix("^/"), parameters)
     return found
 
 
@@ -139,9 +162,9 @@ def test_pages_reflow(owner: Page, world: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_for_everybody(page: Page, scheme: Any) -> None:
+def test_pages_for_everybody(page: Page, world: dict[str, Any], scheme: Any) -> None:
     page.emulate_media(color_scheme=scheme)
-    for address in SIGNED_OUT:
+    for address in (*SIGNED_OUT, f"/join/{world['secret']}/"):
         for width in (1440, NARROWEST):
             page.set_viewport_size({"width": width, "height": 900})
             page.goto(address)

@@ -68,10 +68,10 @@ def test_reissues_what_nobody_began(project: Project, labeler: Labeler) -> None:
     assert Annotation.objects.get().guideline_version.number == 1
     assert "1 open task that nobody has begun is re-issued at the new version." in announced
     assert any(sentence.startswith("1 task in somebody's hands") for sentence in announced)
-    assert "1 older label becomes stale: 1 stay in use." in announced
+    assert "1 older label becomes stale: 1 stays in use." in announced
     assert sentences == [
         "1 open task that nobody has begun is re-issued at the new version.",
-        "1 older label becomes stale: 1 stay in use.",
+        "1 older label becomes stale: 1 stays in use.",
     ]
 
 

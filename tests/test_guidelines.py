@@ -24,6 +24,7 @@ from labeling.datasets import dataset
 from labeling.incoming import intake
 from labeling.models import Annotation, AuditEntry, Labeler, Project, Staleness, Task
 from labeling.people import tokens
+from labeling.writing import conversations
 
 GOOD = {"prompt": "An owl?", "answer": "Once an owl.", "verdict": "good", "reason": "It is a story."}
 BAD = {"answer": "No.", "verdict": "bad", "reason": "It is none."}
@@ -453,6 +454,17 @@ def test_what_is_in_hands_is_finished_first() -> None:
 
 
 @pytest.mark.django_db
+def test_going_on_with_a_conversation_is_a_next_task_too() -> None:
+    project = new_project(tree_turns=4)
+    mine = label(project, new_task(project, kind="demonstrate"))
+    publish.publish(guideline=project.guideline, body="# Be fair", plan=Plan(asks=True))
+    with pytest.raises(conversations.Closed, match="Version 2"):
+        conversations.go_on(annotation_id=mine.pk, labeler=mine.labeler)
+    acknowledgements.acknowledge(version=project.guideline.current, user=mine.labeler.user)
+    assert conversations.go_on(annotation_id=mine.pk, labeler=mine.labeler)
+
+
+@pytest.mark.django_db
 def test_a_typo_lets_nobody_past_what_they_have_not_read() -> None:
     project = new_project()
     new_task(project)
@@ -698,6 +710,10 @@ def test_presets_in_the_editor(project: Project, owner: Client) -> None:
     address = reverse("guidelines:edit", args=[project.guideline.slug])
     page = owner.get(f"{address}?preset=hh_rlhf").content.decode()
     assert "A is far better" in page
+    assert "Your draft is kept" not in page
+    user = project.memberships.get(role="owner").user
+    drafts.save(guideline=project.guideline, author=user, parts=Parts("# Be fair"), based_on=1, version=0)
+    assert "Your draft is kept" in owner.get(f"{address}?preset=hh_rlhf").content.decode()
     assert owner.get(f"{address}?preset=llama").status_code == 404
 
 

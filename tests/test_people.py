@@ -426,7 +426,7 @@ def test_a_newcomer_makes_an_account(project: Project, owner: Membership) -> Non
     assert (page.status_code, page["Cache-Control"], page["Referrer-Policy"]) == (
         200,
         "no-store",
-        "no-referrer",
+        "same-origin",
     )
     taken = new_labeler().user.username
     for username, password, words in (

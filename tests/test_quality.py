@@ -11,9 +11,9 @@ from django.utils import timezone
 from scenes import an_answer, new_labeler, new_project, new_task
 
 from labeling import annotate, queue
-from labeling.models import Annotation, Invalidation, Membership
+from labeling.models import Annotation, Completion, Invalidation, Membership
 from labeling.people.projects import create_project
-from labeling.quality import collect
+from labeling.quality import collect, leanings
 
 pytestmark = pytest.mark.django_db
 CRITERIA = [
@@ -182,11 +182,42 @@ def test_who_takes_what_is_shown_first(project, client, django_assert_max_num_qu
         page = client.get(reverse("labeling:quality", args=[project.slug])).content.decode()
     assert "Takes what is shown first" in page
     assert "Krippendorff" in page
+    assert "It is shown first" in page
     with django_assert_max_num_queries(10):
         told = client.get(f"/api/projects/{project.slug}/quality/").json()
     assert told["labelers"][str(people[4].pk)]["kind"] == "first"
     assert (told["labels"], told["complete"]) == (200, True)
     assert {row["cut"] for row in told["agreement"]} == {"all", "kind"}
+
+
+def test_a_lean_towards_what_is_shown_first(project, django_assert_num_queries):
+    """One in five follows it alone: that is one person's habit, and no lean of the crew that is sure."""
+    crowd(project)
+    told = collect.collect(project)
+    with django_assert_num_queries(1):
+        (found,) = leanings.leanings(told)
+    assert found.name == "shown first"
+    assert found.low < 0.5 < 0.55 < found.chance < found.high
+    assert not found.sure
+
+
+def test_a_lean_towards_length(project):
+    """The better answers are the longer ones; a bold passage is in every one."""
+    crowd(project)
+    long = Completion.objects.filter(index__lt=2)
+    for one in long:
+        one.text += " And then it flew, high above the **hills**, until the evening."
+    for one in (short := Completion.objects.filter(index__gte=2)):
+        one.text += " **So.**"
+    Completion.objects.bulk_update([*long, *short], ["text"])
+    found = {one.name: one for one in leanings.leanings(collect.collect(project))}
+    assert set(found) == {"shown first", "twice as long"}
+    assert 0.5 < found["twice as long"].low < 0.7 < found["twice as long"].chance
+
+
+def test_too_few_for_a_lean(project):
+    crowd(project, tasks=2)
+    assert leanings.leanings(collect.collect(project)) == []
 
 
 def test_three_queries(project, django_assert_num_queries):

@@ -109,7 +109,7 @@ def test_others_leave_the_label_out():
     """What the others say of a label is the posterior of the same accuracies without it."""
     labels, _ = crew([0.9, 0.8, 0.7], items=50)
     found = fitted(labels, "pair")
-    others = dawid_skene.others(found, labels.item, labels.labeler, labels.label, np.ones(150))
+    others, _ = dawid_skene.others(found, labels.item, labels.labeler, labels.label)
     for at in (0, 7, 149):
         rest = (labels.item == labels.item[at]) & (np.arange(150) != at)
         logs = np.log(found.confusion[labels.labeler[rest], :, labels.label[rest]]).sum(0)
@@ -141,6 +141,15 @@ def test_a_reward_model_is_one_more_rater():
     assert fitted(labels, "pair", rm=np.full((300, 2), np.nan)).posterior == pytest.approx(
         fitted(labels, "pair").posterior, abs=1e-3
     )
+
+
+def test_pairs_of_rankings_tell_as_much_of_their_item():
+    """A weight says how much a label tells of its labeler; the fit does not fall back to chance with it."""
+    labels, truth = crew(np.linspace(0.65, 0.9, 12), items=900, each=3)
+    found = fitted(labels, "pair", weight=np.full(len(labels), 0.4))
+    assert (found.posterior.argmax(1) == truth).mean() > 0.85
+    assert found.accuracy == pytest.approx(fitted(labels, "pair").accuracy, abs=0.05)
+    assert np.all(found.high - found.low > (lambda f: f.high - f.low)(fitted(labels, "pair")))
 
 
 @pytest.fixture(scope="module")

@@ -120,6 +120,16 @@ def test_writes_stories_to_its_taste(server: Server) -> None:
     assert all(len(label["answer"].split()) > 8 for label in labels_of(server, "writers"))
 
 
+def test_a_guideline_that_asks_is_acknowledged(server: Server) -> None:
+    token = make(server, "asked", n=4)
+    server.shell(
+        "from guidelines import publish; from labeling.models import Project\n"
+        "publish.publish(guideline=Project.objects.get(slug='asked').guideline, body='Be fair',"
+        " plan=publish.Plan(asks=True))"
+    )
+    assert run(server, "asked", token)["labels"] == 4
+
+
 def test_server_that_comes_back_loses_and_doubles_nothing(server: Server) -> None:
     token = make(server, "restart")
     stopped = False

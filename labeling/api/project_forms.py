@@ -7,7 +7,9 @@ from typing import Any
 from rest_framework import serializers
 
 from labeling.api.forms import CheckpointRefForm, Form, Rest, UncheckedField, VersionForm
+from labeling.incoming import personal_data
 from labeling.models import Labeler, Membership, Split, Task
+from labeling.people import presets
 
 
 class LedgerQueryForm(serializers.Serializer[Any]):
@@ -43,15 +45,29 @@ class ImportQueryForm(serializers.Serializer[Any]):
     source = serializers.CharField(max_length=200, default="API")  # type: ignore[assignment]
     synthetic = serializers.BooleanField(default=False, help_text="made by a program, not by people")
     split = serializers.CharField(
-        default=Split.TRAIN.value, help_text="train, heldout, or the share to hold out, as 0.1"
+        required=False,
+        help_text="train, heldout, or the share to hold out, as 0.1; the project's share unless given",
+    )
+    split_by = serializers.CharField(
+        required=False, help_text="with a share: rows with equal values of this field stay on one side"
     )
     tasks = serializers.CharField(
         required=False,
         help_text="ask people too: demonstrate, of demonstrations also prompt (what is said next), or of "
-        "completions rank, compare, rate, edit, mark",
+        "completions rank, compare, rate, edit, mark; several with commas between",
+    )
+    use_case = serializers.CharField(required=False, help_text="of rows that name none")
+    language = serializers.CharField(required=False, help_text="of rows that name none")
+    skill = serializers.CharField(
+        required=False, help_text="asked of who works on rows that name none themselves"
+    )
+    sensitive = serializers.BooleanField(default=False, help_text="every row is, whatever it says itself")
+    dry_run = serializers.BooleanField(
+        default=False, help_text="judge every row, store nothing, and point out repetitions and personal data"
     )
 
-    sensitive = serializers.BooleanField(default=False, help_text="every row is, whatever it says itself")
+    def validate_tasks(self, given: str) -> list[str]:
+        return [kind.strip() for kind in given.split(",") if kind.strip()]
 
 
 class CompletionsQueryForm(ImportQueryForm):
@@ -219,12 +235,56 @@ class RefusalForm(Rest):
     reason = serializers.CharField()
 
 
+class NearDuplicateForm(Rest):
+    row = serializers.IntegerField()
+    of_row = serializers.IntegerField(allow_null=True)
+    of_prompt = serializers.IntegerField(allow_null=True, help_text="the id of a prompt of the project")
+    likeness = serializers.FloatField(help_text="Jaccard index of the word pairs, from 0 to 1")
+
+
+class NearDuplicatesForm(Rest):
+    rows = serializers.IntegerField()
+    compared_all = serializers.BooleanField(help_text="or with the project's newest prompts only")
+    first = NearDuplicateForm(many=True)
+
+
+class PersonalForm(Rest):
+    row = serializers.IntegerField()
+    field = serializers.CharField()
+    kind = serializers.ChoiceField(choices=personal_data.Kind.choices)
+    start = serializers.IntegerField(help_text="its first character, from 1")
+
+
+class PersonalDataForm(Rest):
+    rows = serializers.IntegerField()
+    kinds = serializers.DictField(child=serializers.IntegerField())
+    first = PersonalForm(many=True)
+
+
+class PreviewForm(Rest):
+    near_duplicates = NearDuplicatesForm()
+    personal_data = PersonalDataForm()
+    splits = serializers.DictField(child=serializers.IntegerField(), help_text="rows by side")
+
+
 class ImportedForm(Rest):
     # "import" is a word of Python's.
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {
-            "import": serializers.IntegerField(),
+            "import": serializers.IntegerField(allow_null=True, help_text="null where it was a dry run"),
             "accepted": serializers.IntegerField(),
             "tasks": serializers.IntegerField(help_text="made along with the import"),
             "refused": RefusalForm(many=True),
+            "preview": PreviewForm(required=False, help_text="of a dry run only"),
         }
+
+
+class NewProjectForm(Form):
+    slug = serializers.CharField(help_text="its address: letters, digits, hyphens and underscores")
+    name = serializers.CharField()
+    preset = serializers.CharField(
+        required=False, help_text="a whole project to begin with: " + ", ".join(presets.PRESETS)
+    )
+    guideline_title = serializers.CharField(required=False, help_text="unless a preset says it")
+    guideline_body = serializers.CharField(required=False, help_text="Markdown, unless a preset says it")
+    settings = serializers.DictField(required=False, help_text="any of a project's settings")

@@ -16,10 +16,11 @@ from rest_framework.response import Response
 from labeling import work
 from labeling.api import OrjsonParser, project_forms
 from labeling.api.doors import Door
-from labeling.incoming import intake
+from labeling.incoming import intake, preview
 from labeling.models import Annotation, Import, Membership, Project, Task
-from labeling.people import audit
-from labeling.people.projects import change_settings, create_member, settings_of
+from labeling.people import audit, presets
+from labeling.people.members import roles_given_by
+from labeling.people.projects import change_settings, create_member, may_create, settings_of
 from labeling.problems import TooLarge
 from labeling.reviewing import reviews
 from labeling.talks import talk
@@ -36,6 +37,18 @@ class Projects(Door):
         role = Value(Membership.Role.OWNER) if self.user.is_superuser else F("memberships__role")
         found = Project.objects.visible_to(self.user).order_by("name")
         return Response({"results": list(found.values("slug", "name", role=role))})
+
+    @extend_schema(
+        operation_id="create_project",
+        request=project_forms.NewProjectForm,
+        responses={201: project_forms.ProjectForm},
+    )
+    def post(self, request: Request) -> Response:
+        """Make a project, from a preset or with a guideline of its own. For owners of one."""
+        if not may_create(self.user):
+            raise PermissionDenied("Only who owns a project or runs the server makes new ones.")
+        project = presets.create(owner=self.user, **self.read(project_forms.NewProjectForm))
+        return Response(_in_figures(self.member(project.slug)), status=201)
 
 
 class OneProject(Door):
@@ -85,8 +98,8 @@ class Members(Door):
     def post(self, request: Request, slug: str) -> Response:
         """Add a member, with an account and a token where there is no account of that name."""
         manager, asked = self.manager(slug), self.read(project_forms.MemberForm)
-        if asked["role"] == Membership.Role.OWNER and manager.role != Membership.Role.OWNER:
-            raise PermissionDenied("Only an owner may make another one.")
+        if asked["role"] not in roles_given_by(manager):
+            raise PermissionDenied("Only an owner makes others owners or admins.")
         membership, token = create_member(project=manager.project, actor=self.user, **asked)
         return Response({"username": membership.user.username, "token": token}, status=201)
 
@@ -135,9 +148,19 @@ class Prompts(Door):
             raise TooLarge(f"An import by the API has {MOST_BYTES:,} bytes at most. Send it in parts.")
         sent = self.request.data
         rows = sent if isinstance(sent, Iterator | list) else self.read(project_forms.RowsForm)["rows"]
+        if asked.pop("dry_run"):
+            kind = next(name for name, each in intake.VERBS.items() if each is verb)
+            for name in ("source", "synthetic"):
+                asked.pop(name)
+            found = preview.preview(project=project, kind=kind, rows=rows, **asked)
+            return Response({**_imported(found.batch), "preview": preview.as_dict(found)})
         batch = verb(project=project, rows=rows, user=self.user, **asked)
-        body = {"import": batch.pk, "accepted": batch.accepted, "tasks": batch.tasks_made}
-        return Response({**body, "refused": batch.refused}, status=201)
+        return Response(_imported(batch), status=201)
+
+
+def _imported(batch: Import) -> dict[str, Any]:
+    body = {"import": batch.pk, "accepted": batch.accepted, "tasks": batch.tasks_made}
+    return {**body, "refused": batch.refused}
 
 
 class Demonstrations(Prompts):

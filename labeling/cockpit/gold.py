@@ -59,7 +59,7 @@ def gold(request: SignedInRequest, slug: str) -> HttpResponse:
             for one in GoldItem.objects.filter(pk__in=list(doubted)).select_related("prompt")
         ],
         "retired": bool(request.GET.get("retired")),
-        "rate": round(100 * project.gold_rate, 1),
+        "rate": f"{100 * project.gold_rate:g}",
     }
     return render(request, "labeling/cockpit/gold.html", context, status=422 if "error" in context else 200)
 
@@ -135,7 +135,7 @@ def qualification(request: SignedInRequest, slug: str) -> HttpResponse:
             context["error"] = error
     context |= {
         "asked": asked,
-        "fields": [(name, bounds, values[name]) for name, bounds in requirements.NUMBERS.items()],
+        "fields": [(name, bounds, _written(values[name])) for name, bounds in requirements.NUMBERS.items()],
         "kinds": [(kind, kind in values["kinds"]) for kind in grading.BY_PLATFORM],
         "available": requirements.available(project),
         "people": _standings(project),
@@ -169,6 +169,11 @@ def _given(form: Any) -> dict[str, Any]:
 def _task(project: Project, number: str) -> Task | None:
     tasks = Task.objects.select_related("project__guideline", "prompt")
     return tasks.filter(project=project, pk=_number(number), kind__in=grading.KINDS, gold=None).first()
+
+
+def _written(value: Any) -> str:
+    """A setting as its field shows it: 6 rather than 6.0; what was given and is no number as it was."""
+    return f"{value:g}" if isinstance(value, int | float) else value
 
 
 def _share(percent: Any) -> Any:

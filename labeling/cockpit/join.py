@@ -98,6 +98,6 @@ def _member(request: HttpRequest, invitation: Invitation) -> Membership | None:
 
 def _answer(request: HttpRequest, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
     response = render(request, "labeling/join.html", context, status=status)
-    # The address is a secret: no copy of the page is kept, and no other page is told where one came from.
-    response["Cache-Control"], response["Referrer-Policy"] = "no-store", "no-referrer"
+    # The address is a secret. (Without any referrer a browser would send no origin either, and no form.)
+    response["Cache-Control"], response["Referrer-Policy"] = "no-store", "same-origin"
     return response

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_safe
 
 from labeling.models import Task
 from labeling.people.access import SignedInRequest, manager_of, project_context
-from labeling.quality import collect, reliability
+from labeling.quality import agreement, collect, leanings, reliability
 
 CUTS = {
     "kind": gettext_noop("By kind of task"),
@@ -23,6 +23,15 @@ CUTS = {
     "use case": gettext_noop("By use case"),
     "guideline version": gettext_noop("By guideline version"),
     "week": gettext_noop("By week, from its Monday"),
+}
+LEANINGS = {
+    "shown first": gettext_noop("It is shown first"),
+    "twice as long": gettext_noop("It is twice as long"),
+    "lists": gettext_noop("It has a list item, the other none"),
+    "headings": gettext_noop("It has a heading, the other none"),
+    "bold": gettext_noop("It has a bold passage, the other none"),
+    "code": gettext_noop("It has code, the other none"),
+    "names itself": gettext_noop("It says which model it is"),
 }
 # The track that an interval is drawn on goes from no agreement but by chance to all.
 TRACK = 100
@@ -39,13 +48,14 @@ def quality(request: SignedInRequest, slug: str) -> HttpResponse:
     context |= {
         "labels": len(told.origins),
         "cut_off": told.cut_off,
-        "all": next((_shown(row) for row in rows if row.cut == "all"), None),
+        "all": next((_shown(row) | {"says": row.found.says} for row in rows if row.cut == "all"), None),
         "parts": [
             (_(CUTS[cut]), cut, [_shown(row) for row in group])
             for cut, group in groupby(rows, lambda row: row.cut)
             if cut in CUTS
         ],
         "people": _people(told),
+        "leanings": [_lean(one) for one in leanings.leanings(told)],
     }
     return render(request, "labeling/cockpit/quality.html", context)
 
@@ -65,7 +75,19 @@ def _shown(row: collect.Row) -> dict[str, Any]:
         "from": round(TRACK * low, 1),
         "width": round(TRACK * max(0.01, min(1.0, found.high) - low), 1) if known else 0,
         "at": round(TRACK * max(0.0, found.alpha), 1) if known else 0,
-        "says": found.says,
+        "says": agreement.advice(found) if known else found.says,
+    }
+
+
+def _lean(one: leanings.Lean) -> dict[str, Any]:
+    low, high = max(0.0, one.low), min(1.0, one.high)
+    return {
+        "name": _(LEANINGS[one.name]),
+        "lean": one,
+        "percent": [100 * value for value in (one.chance, one.low, one.high)],
+        "from": round(TRACK * low, 1),
+        "width": round(TRACK * max(0.01, high - low), 1),
+        "at": round(TRACK * one.chance, 1),
     }
 
 
@@ -78,4 +100,6 @@ def _people(told: collect.Collected) -> list[dict[str, Any]]:
         {"id": person, "name": name, **reliability.labeler(found, at)}
         for at, (person, name) in enumerate(told.people)
     ]
+    for one in said:
+        one["doubted"] = one["kind"] != "honest" and one["evidence"] >= reliability.FEW_LABELS
     return sorted((one for one in said if one["labels"]), key=lambda one: (one["weight"], one["name"]))

@@ -83,7 +83,8 @@ def freeze(
 
     Args:
         filter: for labels any of ``guideline_version`` (numbers), ``round`` (numbers), ``labeler`` (ids) and
-            ``since`` (ISO 8601, by time of submission); for prompts ``split`` (train unless given),
+            ``since`` (ISO 8601, by time of submission), and ``weigh`` (``reliability`` for the weights of
+            `quality.weigh`, which ``weights`` go before); for prompts ``split`` (train unless given),
             ``use_case``, ``language`` and ``since``. Where a list is taken, one value will do.
         weights: by the id of the label (or prompt), 0 or more; 1 where absent.
 
@@ -108,6 +109,11 @@ def freeze(
             digest="",
         )
         chosen = _chosen(project=project, kind=kind, asked=asked).order_by("pk").values_list("pk", flat=True)
+        if asked.get("weigh") == filters.RELIABILITY:
+            # Numpy is for those who ask for it: a web process does without.
+            from labeling.quality import weigh
+
+            weights = {**weigh.of_labels(project, chosen.values_list("pk", "labeler")), **weights}
         dataset.size = _list(dataset, chosen.iterator(chunk_size=CHUNK), weights=dict(weights))
         if not dataset.size:
             raise DatasetError("filter", _nothing(project=project, kind=kind, asked=asked))
@@ -401,7 +407,8 @@ def _chosen(*, project: Project, kind: str, asked: Row) -> QuerySet[Any]:
             "labeler": "labeler__in",
             "since": "submitted_at__gte",
         }
-    return chosen.filter(**{lookups[key]: value for key, value in (asked | since).items()})
+    told = asked | since
+    return chosen.filter(**{lookup: told[key] for key, lookup in lookups.items() if key in told})
 
 
 def _nothing(*, project: Project, kind: str, asked: Row) -> str:

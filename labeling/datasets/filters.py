@@ -14,6 +14,10 @@ from labeling.content.texts import unstorable
 from labeling.faults import FieldError
 from labeling.models import Dataset, Split
 
+# How labels count: each in full, or by how far its labeler can be relied on.
+EQUAL, RELIABILITY = "equal", "reliability"
+WEIGHINGS = (EQUAL, RELIABILITY)
+
 
 class DatasetError(FieldError):
     """A dataset that cannot be frozen or read so; ``field`` names what to mend."""
@@ -63,11 +67,18 @@ def _text(value: Any) -> str:
     return value
 
 
+def _weighing(value: Any) -> str:
+    if value not in WEIGHINGS:
+        raise ValueError
+    return str(value)
+
+
 _LABEL_CHECKS: dict[str, Callable[[Any], Any]] = {
     "guideline_version": _numbers,
     "round": _numbers,
     "labeler": _ids,
     "since": _time,
+    "weigh": _weighing,
 }
 _PROMPT_CHECKS: dict[str, Callable[[Any], Any]] = {
     "split": lambda value: Split(value).value,
@@ -80,6 +91,7 @@ _EXPECTED = {
     "round": "round number or list of them",
     "labeler": "labeler id or list of them",
     "since": "ISO 8601 time, such as 2026-01-31 or 2026-01-31T12:00:00Z",
+    "weigh": f"way to weigh labels: {' or '.join(WEIGHINGS)}",
     "split": "split: train or heldout",
     "use_case": "text",
     "language": "text",

@@ -50,9 +50,9 @@ TASKS = {
 class How(TypedDict, total=False):
     """What may be said of the rows of an import, whatever they hold.
 
-    ``split``: for rows that name none: train, heldout, or the share to hold out (above 0, below 1, as a number
-    or its text); the project's own share unless given. By share it follows from the hash of the conversation's
-    opening, so that it falls on the same side every time.
+    ``split``: for rows that name none: train, heldout, or the share to hold out (above 0, below 1, as a
+    number or its text); the project's own share unless given. By share it follows from the hash of the
+    conversation's opening, so that it falls on the same side every time.
 
     ``split_by``: a field of the rows whose equal values stay on one side, by share: a source, an author.
 

@@ -1,4 +1,7 @@
-"""Files of rows, JSONL or CSV, read as they stream by; a line that cannot be read is a row with a fault."""
+"""Files of rows: JSONL, JSON, CSV, or plain text of one prompt a line.
+
+A row that cannot be read is one with a fault. All but a JSON list are read as they stream by.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, BinaryIO
 
 from labeling.faults import FieldError
 
 MOST_LINE_BYTES = 16 * 1024 * 1024
-SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
+MOST_JSON_BYTES = 256 * 1024 * 1024
+SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv", ".txt": "text"}
 
 
 class IntakeError(FieldError):
@@ -43,19 +48,76 @@ def read_rows(file: BinaryIO, name: str, *, columns: Mapping[str, str] | None = 
         columns: names in the file and ours for them, such as ``{"question": "prompt"}``.
 
     Raises:
-        IntakeError: neither .jsonl nor .csv, not UTF-8 from its first bytes on, or a CSV without the columns.
+        IntakeError: none of `SUFFIXES`, not UTF-8 from its first bytes on, a JSON list that cannot be read,
+            or a CSV without the columns.
     """
     format = next((SUFFIXES[suffix] for suffix in SUFFIXES if name.lower().endswith(suffix)), None)
     if format is None:
-        raise IntakeError("file", f"{name} must end in .jsonl or .csv.")
+        raise IntakeError("file", f"{name} must end in .jsonl, .json, .csv or .txt.")
     first = file.readline(MOST_LINE_BYTES + 1)
     if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise IntakeError("file", f"{name} is UTF-16. Save it as UTF-8.")
     if first.startswith((b"PK\x03\x04", b"\x1f\x8b", b"PAR1")):
         raise IntakeError("file", f"{name} is a packed file, not text. Unpack or convert it first.")
     lines = _lines(first.removeprefix(codecs.BOM_UTF8), file)
-    read = _read_jsonl(lines) if format == "jsonl" else _read_csv(lines, name, columns or {})
+    match format:
+        case "csv":
+            read = _read_csv(lines, name, columns or {})
+        case "text":
+            read = _read_text(lines)
+        case "json":
+            read = _read_json(lines, name)
+        case _:
+            read = _read_jsonl(lines)
     return (_renamed(row, columns) for row in read) if columns else read
+
+
+def sniffed(text: bytes) -> str:
+    """The suffix that names the format of ``text``, by how it begins."""
+    first, _, rest = text.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
+    if first.startswith(b"["):
+        return ".json"
+    if first.startswith(b"{"):
+        return ".jsonl" if first.rstrip().endswith(b"}") else ".json"
+    cells = {cell.strip().strip('"').lower() for cell in first.decode(errors="replace").split(",")}
+    return ".csv" if cells & {"prompt", "messages"} and rest.strip() else ".txt"
+
+
+def _read_json(lines: Iterator[bytes], name: str) -> Iterator[Row]:
+    """The objects of a list, or one that is written over many lines; lines of objects are read as such."""
+    first = next((line for line in lines if line.strip()), b"")
+    if first.strip() != b"{" and not first.lstrip().startswith(b"["):
+        return _read_jsonl(chain([first], lines))
+    text = bytearray(first)
+    for line in lines:
+        text += line
+        if len(text) > MOST_JSON_BYTES:
+            raise IntakeError(
+                "file", f"{name} has more than {MOST_JSON_BYTES:,} bytes. Write it as .jsonl, a row a line."
+            )
+    try:
+        whole = json.loads(text.decode(), parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise IntakeError(
+            "file", f"{name} is not UTF-8 at byte {error.start + 1}. Save it as UTF-8."
+        ) from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, character {error.colno}"
+        raise IntakeError("file", f"{name} is not JSON: {error.msg} at {where}.") from error
+    except (ValueError, RecursionError) as error:
+        raise IntakeError("file", f"{name} is not JSON: {error}.") from error
+    return numbered(whole if isinstance(whole, list) else [whole])
+
+
+def _read_text(lines: Iterator[bytes]) -> Iterator[Row]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            yield Row(number, {"prompt": line.decode().strip()})
+        except UnicodeDecodeError as error:
+            fault = f"Not UTF-8 at byte {error.start + 1} of the line. Save the file as UTF-8."
+            yield Row(number, fault=fault)
 
 
 def _read_jsonl(lines: Iterator[bytes]) -> Iterator[Row]:

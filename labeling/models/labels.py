@@ -44,7 +44,7 @@ class AnnotationQuerySet(models.QuerySet["Annotation"]):
                 task__gold__isnull=True,
             )
             .exclude(task__prompt__in=Prompt.objects.filter(withdrawn=True))
-            .exclude(labeler__in=Import.objects.withdrawn().values("labeler"))
+            .exclude(labeler__in=Import.objects.withdrawn().filter(labeler__isnull=False).values("labeler"))
             .exclude(
                 pk__in=Staleness.objects.exclude(treatment=Staleness.Treatment.KEEP).values("annotation")
             )

@@ -150,8 +150,8 @@ class Membership(models.Model):
 
 class ImportQuerySet(models.QuerySet["Import"]):
     def withdrawn(self) -> ImportQuerySet:
-        """Imports of demonstrations whose labels train nothing."""
-        return self.filter(withdrawn_at__isnull=False, labeler__isnull=False)
+        """Imports whose prompts are asked about no longer, and whose labels train nothing."""
+        return self.filter(withdrawn_at__isnull=False)
 
 
 class Import(models.Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser, User
@@ -20,6 +21,7 @@ __all__ = [
     "SETTINGS",
     "ProjectError",
     "change_settings",
+    "check_slug",
     "create_member",
     "create_project",
     "labeler_for",
@@ -36,6 +38,8 @@ def create_project(
     guideline_body: str,
     owner: User | None = None,
     criteria: list[dict[str, Any]] | None = None,
+    examples: list[dict[str, Any]] | None = None,
+    rules: list[str] | None = None,
     overlap: int = 1,
 ) -> Project:
     """Make a project with the first version of its guideline; ``owner`` becomes its first member.
@@ -44,19 +48,21 @@ def create_project(
         ProjectError: the slug is taken or no slug, the name is empty, or the overlap is not positive.
         publish.GuidelineError: the guideline has no text.
     """
-    try:
-        validate_slug(slug)
-    except ValidationError as error:
-        raise ProjectError("slug", "Use letters, digits, hyphens and underscores only.") from error
-    if len(slug) > 50:
-        raise ProjectError("slug", "The slug is longer than 50 characters.")
+    check_slug(slug)
     name = check("name", name)
     if overlap < 1:
         raise ProjectError("overlap", "Each task wants at least one label.")
     try:
         with transaction.atomic():
             guideline = Guideline.objects.create(slug=slug, title=guideline_title)
-            publish.publish(guideline=guideline, body=guideline_body, criteria=criteria, author=owner)
+            publish.publish(
+                guideline=guideline,
+                body=guideline_body,
+                criteria=criteria,
+                examples=examples,
+                rules=rules,
+                author=owner,
+            )
             project = Project.objects.create(slug=slug, name=name, guideline=guideline, overlap=overlap)
             if owner:
                 Membership.objects.create(project=project, user=owner, role=Membership.Role.OWNER)
@@ -69,10 +75,34 @@ def create_project(
     return project
 
 
-def may_create(user: User | AnonymousUser) -> bool:
-    """Whether somebody may make projects: who runs the server, and who owns a project already."""
-    own = Membership.objects.filter(user_id=user.pk, role=Membership.Role.OWNER)
-    return user.is_superuser or own.exists()
+RESERVED = {"new"}  # addresses below /projects/ that are no project's
+
+
+def check_slug(slug: str) -> None:
+    """Make sure that a text can be a project's address.
+
+    Raises:
+        ProjectError: it is no slug, or too long.
+    """
+    try:
+        validate_slug(slug)
+    except ValidationError as error:
+        raise ProjectError("slug", "Use letters, digits, hyphens and underscores only.") from error
+    if len(slug) > 50:
+        raise ProjectError("slug", "The slug is longer than 50 characters.")
+    if slug in RESERVED:
+        raise ProjectError("slug", f"{slug!r} is an address of the platform's own. Choose another.")
+
+
+def may_create(user: User | AnonymousUser, *, roles: Collection[str] | None = None) -> bool:
+    """Whether somebody may make projects: who runs the server, and who owns a project already.
+
+    Args:
+        roles: those that they have in projects, where they are known.
+    """
+    if user.is_superuser or roles is not None:
+        return user.is_superuser or Membership.Role.OWNER in (roles or ())
+    return Membership.objects.filter(user_id=user.pk, role=Membership.Role.OWNER).exists()
 
 
 def change_settings(*, project: Project, actor: Any = None, **changes: Any) -> Project:

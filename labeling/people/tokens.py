@@ -36,10 +36,9 @@ def issue(*, user: User, name: str, actor: User | None = None) -> str:
 def revoke(*, token: str | ApiToken, actor: User | None = None) -> None:
     """End a token; one that has ended already stays so."""
     with transaction.atomic():
-        found = token
-        if isinstance(token, str):
-            found = ApiToken.objects.select_related("user").filter(digest=_digest(token)).first()
-        if isinstance(found, ApiToken) and ApiToken.objects.filter(pk=found.pk).delete()[0]:
+        known = ApiToken.objects.select_related("user")
+        found = known.filter(digest=_digest(token)).first() if isinstance(token, str) else token
+        if found and ApiToken.objects.filter(pk=found.pk).delete()[0]:
             _record("token.revoke", found, actor)
 
 

@@ -256,13 +256,19 @@ def says(found: Agreement) -> str:
             f"Every label of the {found.shared:,} shared items is the same, so agreement beyond chance "
             "cannot be told: look whether the items are too alike or one answer is a habit."
         )
+    figures = f"alpha {found.alpha:.2f}, 95 % interval {found.low:.2f} to {found.high:.2f}"
+    if labels_needed(found):
+        return f"{advice(found).removesuffix('.')} ({figures})."
+    return f"{figures[0].upper()}{figures[1:]}: {advice(found)}"
+
+
+def advice(found: Agreement) -> str:
+    """What an alpha that is defined means and what to do next, without its figures."""
     if needed := labels_needed(found):
-        return (
-            f"Too few labels to say: about {needed:,} more on items that several people label would tell "
-            f"(alpha {_span(found)})."
-        )
-    advice = next(text for least, text in BANDS if found.alpha >= least)
-    return f"Alpha is {found.alpha:.2f} ({_span(found)}): {advice}"
+        return f"Too few labels to say: about {needed:,} more on items that several people label would tell."
+    # Below chance is said only of what is surely below it.
+    alpha = max(0.0, found.alpha) if found.high >= 0 else found.alpha
+    return next(text for least, text in BANDS if alpha >= least)
 
 
 BANDS: tuple[tuple[float, str], ...] = (
@@ -295,7 +301,3 @@ def labels_needed(found: Agreement) -> int:
     wanted = max(FEW_ITEMS, found.shared * ((found.high - found.low) / WIDE) ** 2)
     each = max(2.0, found.labels / max(1, found.items))
     return math.ceil(max(0.0, wanted - found.shared) * each)
-
-
-def _span(found: Agreement) -> str:
-    return f"95 % interval {found.low:.2f} to {found.high:.2f}"

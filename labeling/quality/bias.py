@@ -59,14 +59,16 @@ class Effects:
     """Two-sided, of no effect."""
     n: int
     """Choices used, without ties."""
+    freedom: int
+    """Degrees of freedom of intervals and p: one less than the labelers, or prompts if these are fewer."""
 
     @property
     def low(self) -> Floats:
-        return self.estimate - 1.96 * self.error
+        return self.estimate - _student(1.96, self.freedom) * self.error
 
     @property
     def high(self) -> Floats:
-        return self.estimate + 1.96 * self.error
+        return self.estimate + _student(1.96, self.freedom) * self.error
 
 
 def effects(
@@ -113,9 +115,10 @@ def effects(
     spread = inverse @ _meat(scores, labeler[chosen], prompt[chosen]) @ inverse
     error = np.sqrt(np.clip(np.diag(spread)[:columns], 0, None))
     error = np.where(x[:, :columns].any(0) & (error > 0), error, np.nan)
-    z = np.nan_to_num(beta[:columns] / error)
-    values = np.array([math.erfc(abs(each) / math.sqrt(2)) for each in z.tolist()])
-    return Effects(tuple(names), beta[:columns], error, values, len(y))
+    freedom = min(len(np.unique(labeler[chosen])), len(np.unique(prompt[chosen]))) - 1
+    t = np.nan_to_num(beta[:columns] / error)
+    values = np.array([math.erfc(_normal(abs(each), freedom) / math.sqrt(2)) for each in t.tolist()])
+    return Effects(tuple(names), beta[:columns], error, values, len(y), freedom)
 
 
 def log_length(texts: Sequence[str]) -> Floats:
@@ -156,6 +159,20 @@ def _newton(x: Floats, y: Floats, ridge: float) -> tuple[Floats, Floats, Floats]
         if np.abs(step).max(initial=0) < 1e-9:
             break
     return beta, p, np.asarray(inverse, float)
+
+
+def _normal(t: float, freedom: int) -> float:
+    """The normal deviate as unlikely as Student's ``t`` (Wallace 1959); 0 without a degree of freedom."""
+    if freedom < 1:
+        return 0.0
+    return (8 * freedom + 1) / (8 * freedom + 3) * math.sqrt(freedom * math.log1p(t * t / freedom))
+
+
+def _student(z: float, freedom: int) -> float:
+    """Student's t as unlikely as the normal deviate ``z``: the inverse of `_normal`."""
+    if freedom < 1:
+        return math.nan
+    return math.sqrt(freedom * math.expm1(((8 * freedom + 3) / (8 * freedom + 1) * z) ** 2 / freedom))
 
 
 def _meat(scores: Floats, labeler: Ints, prompt: Ints) -> NDArray[np.float64]:

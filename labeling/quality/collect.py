@@ -85,7 +85,7 @@ def collect(project: Project, *, newest: int = NEWEST) -> Collected:
     )
     labels = (
         Annotation.objects.standing()
-        .filter(task__project=project, kind__in=KINDS)
+        .filter(task__project=project, task__gold__isnull=True, kind__in=KINDS)
         .order_by("-pk")
         .values_list(
             "task",
@@ -134,7 +134,7 @@ def collect(project: Project, *, newest: int = NEWEST) -> Collected:
 
 def agreements(told: Collected) -> list[Row]:
     """Agreement on pairs of answers, of everything and of every part; then of every criterion's values."""
-    pairs, label = _pairs(told)
+    pairs, label = pairs_of(told)
     rows = []
     if len(pairs.unit):
         cuts: list[tuple[str, list[Any]]] = [
@@ -151,7 +151,7 @@ def agreements(told: Collected) -> list[Row]:
             number = {name: at for at, name in enumerate(names)}
             of_label = np.array([number.get(value, -1) for value in values])[label]
             for name in names:
-                part = _some(pairs, of_label == number[name])
+                part = rankings.some(pairs, of_label == number[name])
                 found = rankings.measure(part)
                 rows.append(Row(cut, str(name), found, rankings.mean_tau_b(part)))
     for scale in told.scales.values():
@@ -163,11 +163,11 @@ def agreements(told: Collected) -> list[Row]:
 
 def reliabilities(told: Collected) -> reliability.Reliability | None:
     """How far each labeler can be relied on, by their choices between two answers; None without any."""
-    pairs, label = _pairs(told)
+    pairs, label = pairs_of(told)
     chosen = pairs.label != rankings.TIE
     if not chosen.any():
         return None
-    pairs, label = _some(pairs, chosen), label[chosen]
+    pairs, label = rankings.some(pairs, chosen), label[chosen]
     took_first = pairs.label == rankings.FIRST
     shown = {(row[0], row[3]): row[5] for row in told.placed}
     one, other = pairs.first.tolist(), pairs.second.tolist()
@@ -241,7 +241,7 @@ def _rate(
                 scale.rows.append((unit, labeler, int(value), number))
 
 
-def _pairs(told: Collected) -> tuple[rankings.Pairs, Ints]:
+def pairs_of(told: Collected) -> tuple[rankings.Pairs, Ints]:
     """Every pair of answers that a label places, and the label it is from."""
     columns = np.array(told.placed, np.int64).reshape(-1, 6).T
     label, task, labeler, candidate, place, _ = columns
@@ -249,7 +249,3 @@ def _pairs(told: Collected) -> tuple[rankings.Pairs, Ints]:
     people = max(1, len(told.people))
     keys, at = np.unique(task * people + labeler, return_index=True)
     return pairs, label[at[np.searchsorted(keys, pairs.item * people + pairs.labeler)]]
-
-
-def _some(pairs: rankings.Pairs, chosen: Any) -> rankings.Pairs:
-    return rankings.Pairs(*(getattr(pairs, name)[chosen] for name in vars(pairs)))

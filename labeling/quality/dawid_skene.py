@@ -68,13 +68,14 @@ def fit(
     """Fit accuracies and truths to n labels, each array of shape (n,).
 
     Args:
-        weight: (n,) how much evidence a label is, for pairs of one ranking that are not independent; 1.
+        weight: (n,) how much a label tells of its labeler, for pairs of one ranking that are not independent;
+            1. Of its item it tells all the same: there, it is the only one by this labeler.
         trust: (labelers,) in [0, 1], how far each may speak of the items; they are all measured. 1.
         known: (items,) the true class of gold items, −1 elsewhere.
         rm: (items, classes) the reward model's log-probabilities; rows of NaN where it has none.
     """
     each = np.ones(len(item)) if weight is None else weight
-    heard = each if trust is None else each * trust[labeler]
+    heard = np.ones(len(item)) if trust is None else trust[labeler]
     scores = np.zeros((items, classes)) if rm is None else np.nan_to_num(rm)
     fixed = np.empty(0, np.int64) if known is None else np.flatnonzero(known >= 0)
     gold = np.eye(classes)[fixed if known is None else known[fixed]]
@@ -119,12 +120,15 @@ def fit(
 
 
 def others(
-    found: Fit, item: Ints, labeler: Ints, label: Ints, weight: Floats, trust: Floats | None = None
-) -> Floats:
-    """(n, K) what everybody else says of each label's item: the posterior with that label taken out."""
-    own = np.log(found.confusion)[labeler, :, label]
-    heard = weight if trust is None else weight * trust[labeler]
-    return _softmax(found.evidence[item] - heard[:, None] * own)
+    found: Fit, item: Ints, labeler: Ints, label: Ints, trust: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """(n, K) and (n, K): what everybody else says of each label's item, and what the label itself added.
+
+    The first is the posterior with that label taken out, the second its part of the evidence.
+    """
+    heard = np.ones(len(item)) if trust is None else trust[labeler]
+    told = heard[:, None] * np.log(found.confusion)[labeler, :, label]
+    return _softmax(found.evidence[item] - told), told
 
 
 def _confusion(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labeling.quality import agreement
 from labeling.quality.labels import Floats, Ints, Labels, pairs_within, ratio
@@ -46,6 +47,11 @@ def expand(item: Ints, labeler: Ints, candidate: Ints, place: Ints) -> Pairs:
     unit = np.unique(candidate[one] * span + candidate[other], return_inverse=True)[1].astype(np.int64)
     label = 1 + np.sign(place[one] - place[other])
     return Pairs(unit, item[one], labeler[one], candidate[one], candidate[other], label.astype(np.int64))
+
+
+def some(pairs: Pairs, chosen: NDArray[np.bool_]) -> Pairs:
+    """Only the ``chosen`` pairs (pairs,)."""
+    return Pairs(*(getattr(pairs, name)[chosen] for name in vars(pairs)))
 
 
 def measure(pairs: Pairs, *, seed: int = 1) -> agreement.Agreement:

@@ -20,7 +20,7 @@ from labeling.quality.suspicion import KINDS, Behaviour, Suspicion, judge
 
 TURNS = 3
 SUSPECT = 0.5
-# Fewer labels than this say nothing of a person yet.
+# Fewer labels than this (of their own: a ranking of four is three) say nothing of a person yet.
 FEW_LABELS = 10
 PASTED_TEXTS = 0.5
 
@@ -33,8 +33,8 @@ class Evidence:
     form: Form = "full"
     """``pair`` where every label names the better of two answers."""
     weight: Floats | None = None
-    """(n,) how much evidence each label is: 2/k for each pair of a ranking of k answers, whose k(k − 1)/2
-    pairs tell as much as k − 1 of their own. 1 by default."""
+    """(n,) how much each label tells of its labeler: 2/k for each pair of a ranking of k answers, whose
+    k(k − 1)/2 pairs tell as much as k − 1 of their own. 1 by default."""
     first: Ints | None = None
     longest: Ints | None = None
     """(n,) 1 where the label names the answer shown first (the longest), 0 where not, −1 unknown."""
@@ -60,6 +60,8 @@ class Reliability:
     suspicion: Suspicion
     n: Ints
     """Labels of each labeler."""
+    evidence: Floats
+    """What they weigh: as many for labels of their own, fewer for the pairs of rankings."""
     agreement: Floats
     agreement_low: Floats
     agreement_high: Floats
@@ -104,7 +106,7 @@ def measure(seen: Evidence) -> Reliability:
             known=seen.known,
             rm=seen.rm,
         )
-        others = dawid_skene.others(fit, item, labeler, label, weight, trust)
+        others, told = dawid_skene.others(fit, item, labeler, label, trust)
         if seen.known is not None:
             gold = np.flatnonzero(seen.known[item] >= 0)
             others[gold] = np.eye(classes)[seen.known[item[gold]]]
@@ -114,6 +116,7 @@ def measure(seen: Evidence) -> Reliability:
                 labeler=labeler,
                 label=label,
                 others=others,
+                told=told,
                 weight=weight,
                 chance=chance,
                 labelers=people,
@@ -168,6 +171,7 @@ def _reported(seen: Evidence, fit: dawid_skene.Fit, suspicion: Suspicion) -> Rel
         fit=fit,
         suspicion=suspicion,
         n=np.bincount(labeler, minlength=people),
+        evidence=np.bincount(labeler, seen.weight, minlength=people).astype(float),
         agreement=agreement,
         agreement_low=low,
         agreement_high=high,
@@ -223,6 +227,7 @@ def labeler(found: Reliability, at: int) -> dict[str, Any]:
     colluding = KINDS[doubt.kind[at]] == "colluding" and suspicion >= SUSPECT and partner >= 0
     figures: dict[str, Any] = {
         "labels": int(found.n[at]),
+        "evidence": found.evidence[at],
         "accuracy": fit.accuracy[at],
         "low": fit.low[at],
         "high": fit.high[at],
@@ -245,13 +250,13 @@ def labeler(found: Reliability, at: int) -> dict[str, Any]:
             figures |= {name: rate.share[at], f"{name}_low": rate.low[at], f"{name}_high": rate.high[at]}
             figures[f"{name}_p"] = rate.p[at]
     figures = {name: plain(value) for name, value in figures.items()}
-    return figures | {"says": says(figures)}
+    return figures | {"says": says(figures, chance=1 / max(1, len(found.labels.values)))}
 
 
-def says(figures: dict[str, Any]) -> str:
+def says(figures: dict[str, Any], *, chance: float) -> str:
     """One sentence on a labeler for an admin: what stands out and what to do."""
-    if figures["labels"] < FEW_LABELS:
-        return f"Too few labels to say: {FEW_LABELS - figures['labels']} more would be a beginning."
+    if figures["evidence"] < FEW_LABELS:
+        return "Too few labels to say."
     partner = figures["partner"]
     doubts = {
         "random": "Labels hardly better than chance: talk to them, and set their labels aside.",
@@ -270,6 +275,8 @@ def says(figures: dict[str, Any]) -> str:
         return "Labels as well as the others in under a third of the time: look at some of it."
     if figures["weight"] < 0.5:
         return "Judges, but is often at odds with the others: go through disputed items together."
+    if figures["low"] <= chance:
+        return "Nothing stands out, but labels on more shared items are needed to be sure."
     return "In line with the others."
 
 

@@ -31,7 +31,8 @@ STRICT = (0.98, 0.9, 0.8)
 PASTES, SLIPS = 0.8, 0.03
 # Of chance: who reads a scale the wrong way round is right less often than a coin.
 INVERTED_ACCURACY = 0.4
-MOST_PAIRS = 30_000_000
+# Two labels of an item at a time, in all classes: beyond so many, copies are not looked for.
+MOST_CELLS = 50_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,8 @@ class Behaviour:
     label: Ints
     others: Floats
     """(n, K) what everybody else says of the item."""
+    told: Floats
+    """(n, K) what each label added to the logarithm of what is said of its item."""
     weight: Floats
     """(n,)"""
     chance: Floats
@@ -150,7 +153,7 @@ def _collusion(
     """
     people, classes = seen.labelers, len(seen.chance)
     none = np.full(people, -1), np.zeros(people), np.full(people, -np.inf)
-    if classes < 2 or people < 3 or pairs_count(seen.item) > MOST_PAIRS:
+    if classes < 2 or people < 3 or pairs_count(seen.item) * classes > MOST_CELLS:
         return none
     one, other = pairs_within(seen.item)
     distinct = seen.labeler[one] != seen.labeler[other]
@@ -159,9 +162,11 @@ def _collusion(
         return none
     accuracy = float((skills * [_accuracy(skill, classes) for skill in SKILLS]).sum())
     wrong = (1 - accuracy) / (classes - 1)
-    # The others' view of the first still holds the second's label: taken out at the mean accuracy, put back
-    # as evidence of the truth, the two cancel.
-    truth = seen.others[one, seen.label[one]]
+    # The partner's label counts as that of anybody, however little they are trusted by now: else whoever is
+    # suspected once would look like a copy of the truth.
+    view = np.log(np.clip(seen.others[one], 1e-12, 1)) - seen.told[other]
+    view[np.arange(len(one)), seen.label[other]] += np.log(accuracy / wrong)
+    truth = np.exp(view[np.arange(len(one)), seen.label[one]] - _add(view))
     judged = wrong + truth * (accuracy - wrong)
     same = seen.label[one] == seen.label[other]
     copies = np.where(same, STRICT[0], (1 - STRICT[0]) / (classes - 1))

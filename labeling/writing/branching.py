@@ -18,7 +18,7 @@ from django.db.models import Count, F, OuterRef, Q, Subquery
 
 from guidelines.models import GuidelineVersion
 from labeling.content.texts import text_hash
-from labeling.models import Annotation, Project, Prompt, Split, Task
+from labeling.models import Annotation, Import, Project, Prompt, Split, Task
 from labeling.writing import briefs
 
 # The kind of task that writes the turn of each role.
@@ -140,6 +140,8 @@ class Conversation:
         """The turns whose every word still stands, by prompt, each before those below it."""
         turns: dict[int, Turn] = {}
         if self.root.origin == Prompt.Origin.WRITTEN and self.opening is None:
+            return turns
+        if self.root.withdrawn and Import.objects.filter(pk=self.root.batch_id).withdrawn().exists():
             return turns
         begun = {prompt.written_in_id: prompt for prompt in self.prompts if prompt.written_in_id}
         waiting = [Turn(self.root, depth(self.root.messages))]

@@ -23,7 +23,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.db.models import F
 
-from labeling import live, queue, work
+from labeling import live, queue, unread, work
 from labeling.content.texts import MOST_BYTES
 from labeling.faults import AnswerError
 from labeling.models import Annotation, Labeler, Lease, Project, Prompt, Task
@@ -248,6 +248,8 @@ def _own(annotation_id: int, labeler: Labeler) -> tuple[Annotation, Conversation
         raise Closed("The project is paused: it hands out no tasks.")
     if fit.paused:
         raise Closed(str(queue.Paused()))
+    if fit.unread:
+        raise Closed(str(unread.Unread(task.project)))
     if fit.avoids_sensitive and task.sensitive:
         raise Closed("This conversation is marked as sensitive, and you chose to be given no such tasks.")
     if not Annotation.objects.standing().filter(pk=label.pk).exists():

@@ -101,7 +101,9 @@ form.addEventListener("submit", (event) => {
   if (draft.closed) return;
   // A save on its way would come after the publication, as a draft of what is published.
   event.preventDefault();
-  draft.close().then(() => form.requestSubmit(event.submitter));
+  const { submitter } = event;
+  // Not before this event is over: a form passes over what is submitted within it.
+  draft.close().then(() => setTimeout(() => form.requestSubmit(submitter)));
 });
 
 document.addEventListener("draft:taken", () => {
@@ -122,6 +124,7 @@ document.addEventListener("live:guideline", ({ detail }) => {
 });
 
 foreseen();
-// Written before this script ran, restored by the browser, or a preset.
+// Written before this script ran, or restored by the browser.
 if (body.value !== body.defaultValue) preview.now();
-if (new URLSearchParams(location.search).has("preset")) draft.changed();
+// A preset is the beginning of a draft, but not in the place of one.
+if (new URLSearchParams(location.search).has("preset") && !draft.version) draft.changed();

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from labeling import command_line
-from labeling.datasets import dataset
+from labeling.datasets import dataset, filters
 from labeling.models import Dataset
 
 
@@ -24,10 +24,15 @@ class Command(command_line.Command):
         parser.add_argument("--round", nargs="+", metavar="N", help="labels of these rounds only")
         parser.add_argument("--labeler", nargs="+", metavar="ID", help="labels by these labelers only")
         parser.add_argument("--since", metavar="TIME", help="labels submitted since then (ISO 8601)")
+        parser.add_argument(
+            "--weigh",
+            choices=filters.WEIGHINGS,
+            help="how labels count: all alike, or by how far each labeler can be relied on",
+        )
         parser.add_argument("--split", help="for prompts: train (unless given) or heldout")
 
     def perform(self, **options: Any) -> dict[str, Any]:
-        keys = ("guideline_version", "round", "labeler", "since", "split")
+        keys = ("guideline_version", "round", "labeler", "since", "weigh", "split")
         asked = {key: options[key] for key in keys if options[key] is not None}
         project = command_line.find_project(options["project"])
         frozen = dataset.freeze(project=project, kind=options["kind"], filter=asked)

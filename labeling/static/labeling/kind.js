@@ -6,6 +6,7 @@
  * - `doubt`: whether a person should look at it before it is sent, though it can be;
  * - `key(name, event)`: what a single key does now, or null; `hint`: what is said when the task comes;
  * - `describe(answer)`: an answer as a few lines of text;
+ * - `misfits(answer)`: what an old draft says that the task's guideline version has no place for, in words;
  * - where they make sense `begin()` (where the hands start), `review()` (an element for the last look),
  *   `heading` (its title), `comment` and `undo()`;
  *
@@ -54,6 +55,10 @@ export class Kind extends HTMLElement {
 
   get doubt() {
     return false;
+  }
+
+  misfits() {
+    return [];
   }
 
   changed() {

@@ -89,6 +89,13 @@ export class MarkSheet extends Kind {
     this.#paint();
   }
 
+  misfits(answer) {
+    const known = new Set(this.#criteria.map(({ key }) => key));
+    return marksIn(answer, this.#points, this.#text.text.length)
+      .filter(({ criterion }) => !known.has(criterion))
+      .map((mark) => `“${this.#quote(mark, LONGEST_QUOTE)}”: ${mark.criterion}${mark.comment ? ` · ${mark.comment}` : ""}`);
+  }
+
   get lack() {
     return null;
   }

@@ -156,6 +156,16 @@ export class RateSheet extends Kind {
     this.#repaint();
   }
 
+  misfits(answer) {
+    const said = (stop, values, where) => {
+      const fits = this.#mended(stop, values);
+      const lost = Object.entries(values ?? {}).filter(([key, value]) => value !== false && !(key in fits));
+      return lost.map(([key, value]) => `${where}: ${key} ${value === true ? "✓" : value}`);
+    };
+    const answers = this.#ids.flatMap((id) => said(id, answer?.ratings?.[id], String(this.#number(id))));
+    return [...answers, ...said(PROMPT, answer?.prompt, gettext("Prompt"))];
+  }
+
   describe(answer) {
     const lines = this.#ids.map((id) => {
       const words = inWords(this.#criteriaOf(id), this.#mended(id, answer?.ratings?.[id]));

@@ -26,6 +26,7 @@ export class Unread {
     this.version = body.guideline_version;
     document.getElementById("unread").innerHTML = html;
     this.work.panels.stage("unread");
+    this.work.line.fresh(null);
     scrollTo({ top: 0, behavior: "instant" });
     this.work.main.focus({ preventScroll: true });
     this.work.panels.say(document.getElementById("unread-title").textContent);

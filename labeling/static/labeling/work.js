@@ -187,6 +187,7 @@ class Work {
     this.draft = new Draft({ task, kept: this.kept, onServer: !label, name });
     this.draft.addEventListener("state", ({ detail }) => this.drafted(detail));
     const start = answer ?? held?.answer ?? this.draft.answer;
+    const misfits = start ? view.misfits(start) : [];
     if (start) view.answer = start;
     if (answer ?? held?.answer) this.draft.change(view.answer);
     view.addEventListener("change", () => this.changed());
@@ -199,7 +200,8 @@ class Work {
     this.panels.stage("task", view);
     this.cover.arrived(task, view);
     const lost = held && fill(gettext("The server did not take it: %(why)s"), { why: held.refused });
-    this.panels.notice(notice ?? lost ?? null, { revising: Boolean(label) });
+    const unfit = misfits.length && misfitWords(misfits);
+    this.panels.notice(notice || lost || unfit || null, { revising: Boolean(label) });
     this.panels.arrived(task, Boolean(label));
     this.hold();
   }
@@ -451,5 +453,11 @@ class Work {
     this.panels.notice(fill(text, { n: version }), { revising: Boolean(this.revising) });
   }
 }
+
+/** What an old draft said that the guideline's new version does not ask: it goes, but not unseen. */
+const misfitWords = (misfits) => {
+  const text = gettext("The guideline changed since you began. Your draft also said what it no longer asks: %(what)s.");
+  return fill(text, { what: misfits.join("; ") });
+};
 
 new Work(document.querySelector("main.work"));
