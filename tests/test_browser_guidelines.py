@@ -32,6 +32,25 @@ publish.publish(guideline=Project.objects.get(slug={slug!r}).guideline, body="# 
                 plan=publish.Plan(asks=True))
 """
 
+RATING = """
+from guidelines import publish
+from labeling.models import Project
+scale = {{"key": "clear", "label": "Clear", "scope": "completion", "type": "scale", "min": 1, "max": 5}}
+publish.publish(guideline=Project.objects.get(slug={slug!r}).guideline, body="# Rate", criteria=[scale])
+"""
+STRICTER = """
+from django.utils import timezone
+from guidelines import publish
+from labeling import queue
+from labeling.models import Lease, Project
+project = Project.objects.get(slug={slug!r})
+flag = {{"key": "rude", "label": "Rude", "scope": "completion", "type": "flag"}}
+Lease.objects.filter(task__project=project).update(expires_at=timezone.now())
+queue.sweep()
+publish.publish(guideline=project.guideline, body="# Rate", criteria=[flag],
+                plan=publish.Plan(labels="exclude"))
+"""
+
 
 @pytest.fixture
 def desk(server: Server) -> Desk:
@@ -159,6 +178,20 @@ def test_what_is_wrong_is_pointed_at(server: Server, page: Page, desk: Desk) -> 
     expect(page.locator("[aria-invalid]")).to_have_count(0)
     page.get_by_role("button", name="Publish version 2").click()
     expect(page.locator(".guideline-example.good")).to_contain_text("It is a story.")
+
+
+def test_a_draft_that_no_longer_fits_is_shown(server: Server, page: Page) -> None:
+    desk = a_desk(server, ("rate", "An owl?", ["Once an owl."]))
+    server.shell(RATING.format(slug=desk.slug))
+    desk.sign_in(page)
+    desk.open(page, "rate")
+    page.keyboard.press("4")
+    expect(page.locator("[data-saved]")).to_contain_text("saved ")
+    page.goto("/")
+    server.shell(STRICTER.format(slug=desk.slug))
+    desk.open(page, "rate")
+    expect(page.locator("#notice")).to_contain_text("what it no longer asks: 1: clear 4.")
+    expect(page.locator("#guideline-words")).to_contain_text("version 3")
 
 
 def test_another_admin_is_heard_of_while_one_writes(server: Server, page: Page, desk: Desk) -> None:

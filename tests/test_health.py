@@ -234,7 +234,7 @@ def test_bridge_stops_when_reader_leaves():
 
 
 def test_web_process_stays_small():
-    heavy = "{'torch', 'transformers', 'datasets'}"
+    heavy = "{'torch', 'transformers', 'datasets', 'numpy'}"
     code = f"import sys, deploy.asgi, deploy.urls; print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

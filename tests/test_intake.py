@@ -350,7 +350,7 @@ def test_csv_faults_do_not_hide_the_rest(project):
         (b"a,b\n1,2\n", "rows.csv", "no column prompt or messages; it has: a, b"),
         (b"", "rows.csv", "it has: none"),
         (b"prompt,prompt\n", "rows.csv", "twice"),
-        (b"{}", "rows.xlsx", "must end in .jsonl or .csv"),
+        (b"{}", "rows.xlsx", "must end in .jsonl, .json, .csv or .txt"),
         ('{"prompt": "a"}'.encode("utf-16"), "rows.jsonl", "Save it as UTF-8"),
         (b"PK\x03\x04", "rows.csv", "packed"),
     ],

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -780,3 +781,30 @@ def test_invitations_by_api(project: Project) -> None:
     assert api("DELETE", f"{where}{listed[1]['id']}/").json()["state"] == "revoked"
     over = problem(Api(new_labeler().user).post("join/", {"secret": secret}), 409)
     assert over["type"] == "urn:tutelage:link-over"
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        ("name\nÉva\n".encode(), 200, "1 link"),
+        ("\ufeffname\nÉva\n".encode(), 200, "1 link"),
+        ("name\nÉva\n".encode("utf-16"), 422, "not UTF-8"),
+        (b"x" * (1024 * 1024 + 1), 422, "larger than 1 MB"),
+    ],
+)
+def test_a_file_of_people(
+    project: Project, owner: Membership, content: bytes, status: int, words: str
+) -> None:
+    file = SimpleUploadedFile("people.csv", content)
+    shown = browser(owner).post(path(project, "invitations/"), {"do": "csv", "csv": "", "file": file})
+    assert (shown.status_code, words in shown.content.decode()) == (status, True)
+
+
+def test_a_superuser_runs_any_project(project: Project, owner: Membership) -> None:
+    root = User.objects.create_superuser("root")
+    client, mia = Client(), new_labeler(project)
+    client.force_login(root)
+    for rest in ("", "invitations/", "invalidate/", f"{mia.pk}/"):
+        assert client.get(path(project, rest)).status_code == 200
+    client.post(path(project, f"{mia.pk}/"), {"do": "pause"})
+    assert member(mia, project).paused

@@ -51,7 +51,7 @@ class CostForm(Rest):
     amount = serializers.FloatField()
 
 
-class ProgressForm(Rest):
+class ProjectProgressForm(Rest):
     today = serializers.DateField()
     days = DayForm(many=True)
     open = OpenForm(many=True)
@@ -66,7 +66,7 @@ class ProgressForm(Rest):
 
 
 class ProjectProgress(Door):
-    @extend_schema(operation_id="get_progress", responses=ProgressForm)
+    @extend_schema(operation_id="get_progress", responses=ProjectProgressForm)
     def get(self, request: Request, slug: str) -> Response:
         """Labels a day, what is open, when it is done, hours and cost. Owners and admins only."""
         return Response(progress.as_dict(progress.progress(project=self.manager(slug).project)))

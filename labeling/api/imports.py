@@ -22,7 +22,7 @@ register_conflict(withdrawal.Withdrawn, "import-withdrawn")
 
 class ImportForm(Rest):
     id = serializers.IntegerField()
-    kind = serializers.ChoiceField(choices=Import.Kind.choices)
+    kind = serializers.CharField(help_text=", ".join(Import.Kind.values))
     source = serializers.CharField()  # type: ignore[assignment]
     synthetic = serializers.BooleanField()
     accepted = serializers.IntegerField()

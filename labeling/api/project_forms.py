@@ -251,7 +251,7 @@ class NearDuplicatesForm(Rest):
 class PersonalForm(Rest):
     row = serializers.IntegerField()
     field = serializers.CharField()
-    kind = serializers.ChoiceField(choices=personal_data.Kind.choices)
+    kind = serializers.CharField(help_text=", ".join(personal_data.Kind.values))
     start = serializers.IntegerField(help_text="its first character, from 1")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -10,8 +10,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from labeling.api.doors import Door
-from labeling.quality import collect, reliability
-from labeling.quality.reliability import plain
+
+if TYPE_CHECKING:
+    from labeling.quality import collect
 
 
 class AgreementForm(serializers.Serializer[Any]):
@@ -38,6 +39,9 @@ class ProjectQuality(Door):
     @extend_schema(operation_id="get_quality", responses=QualityForm)
     def get(self, request: Request, slug: str) -> Response:
         """Agreement of the project's labels by part, and how far each labeler can be relied on."""
+        # They bring numpy, which a web process does without.
+        from labeling.quality import collect, reliability
+
         told = collect.collect(self.manager(slug).project)
         found = collect.reliabilities(told)
         people = (
@@ -56,6 +60,8 @@ class ProjectQuality(Door):
 
 
 def _row(row: collect.Row) -> dict[str, Any]:
+    from labeling.quality.reliability import plain
+
     found = row.found
     return {
         "cut": row.cut,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -15,8 +15,11 @@ from django.views.decorators.http import require_safe
 
 from labeling.models import Task
 from labeling.people.access import SignedInRequest, manager_of, project_context
-from labeling.quality import agreement, collect, leanings, reliability
 
+if TYPE_CHECKING:
+    from labeling.quality import collect, leanings
+
+# The statistics are imported where they are used: they bring numpy, which a web process does without.
 CUTS = {
     "kind": gettext_noop("By kind of task"),
     "criterion": gettext_noop("By criterion"),
@@ -41,6 +44,8 @@ TRACK = 100
 @login_required
 def quality(request: SignedInRequest, slug: str) -> HttpResponse:
     """Agreement with its intervals, first of everything and then of every part; then the labelers."""
+    from labeling.quality import collect, leanings
+
     project = (membership := manager_of(user=request.user, slug=slug)).project
     context = project_context(membership)
     told = collect.collect(project)
@@ -61,6 +66,8 @@ def quality(request: SignedInRequest, slug: str) -> HttpResponse:
 
 
 def _shown(row: collect.Row) -> dict[str, Any]:
+    from labeling.quality import agreement
+
     found, name = row.found, row.name
     if row.cut == "kind":
         name = str(Task.Kind(row.name).label)
@@ -93,6 +100,8 @@ def _lean(one: leanings.Lean) -> dict[str, Any]:
 
 def _people(told: collect.Collected) -> list[dict[str, Any]]:
     """Who is least to be relied on first."""
+    from labeling.quality import collect, reliability
+
     found = collect.reliabilities(told)
     if found is None:
         return []

@@ -11,7 +11,6 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
-from django.urls import NoReverseMatch, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.http import require_http_methods, require_POST
@@ -132,14 +131,6 @@ def new_project(request: SignedInRequest) -> HttpResponse:
         "carried": _carried(step, given),
     }
     return render(request, "labeling/cockpit/new_project.html", context, status=422 if errors else 200)
-
-
-def people_address(project: Project) -> str:
-    """The page on which people are asked in; empty while there is none."""
-    try:
-        return reverse("labeling:people", kwargs={"slug": project.slug})
-    except NoReverseMatch:
-        return ""
 
 
 FIELDS = {

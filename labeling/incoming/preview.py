@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from labeling.content import csv_text
 from labeling.content.messages import plain
 from labeling.content.texts import Message
-from labeling.incoming import duplicates, intake, personal_data
+from labeling.incoming import intake, personal_data
 from labeling.incoming.entries import Entry
 from labeling.incoming.intake import How
 from labeling.models import Import, Project, Prompt, Split
@@ -191,6 +191,9 @@ def _note_personal(found: Preview, one: _Seen) -> None:
 def _note_near(found: Preview, project: Project, kept: list[_Seen]) -> None:
     if not kept:
         return
+    # It brings numpy, which a web process does without until somebody looks at an import.
+    from labeling.incoming import duplicates
+
     prompts = Prompt.objects.filter(project=project, withdrawn=False).order_by("-pk")
     known = prompts.values_list("pk", "messages")[:MOST_COMPARED]
     # Where a row adds to a prompt that is there, that is no repetition.

@@ -67,6 +67,9 @@ def task(kind: str) -> str:
 
 
 @register.filter
-def pretty(answer: Any) -> str:
-    """A label's answer as it is stored, to be read."""
-    return json.dumps(answer, ensure_ascii=False, indent=2)
+def pretty(answer: dict[str, Any]) -> str:
+    """A label's answer as it is stored, a line for each of its fields; texts as they were written."""
+    return "\n".join(
+        f"{name}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in answer.items()
+    )
