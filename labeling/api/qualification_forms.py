@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from labeling.api.forms import Form, PageForm, Rest
@@ -14,7 +16,7 @@ BIG = 2**63 - 1
 
 
 class UsesField(serializers.ListField):
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(child=serializers.CharField(max_length=20), help_text=", ".join(USES), **options)
 
 
@@ -22,7 +24,7 @@ class NewGoldForm(Form):
     task = serializers.IntegerField(
         required=False, min_value=1, max_value=BIG, help_text="the task to make it of"
     )
-    label = serializers.IntegerField(
+    label = serializers.IntegerField(  # type: ignore[assignment]
         required=False, min_value=1, max_value=BIG, help_text="of the task; its consensus unless given"
     )
     kind = serializers.ChoiceField(choices=Task.Kind.choices, required=False, help_text="without a task")

@@ -17,7 +17,7 @@ class Explained(Exception):
 
 def submitted(label: Annotation) -> Attempt | None:
     """Store how far a label agrees; its try, where it was one of a quiz. Call in its transaction."""
-    gold: dict[str, Any] = label.task.gold
+    gold: Any = label.task.gold
     item = GoldItem.objects.get(pk=gold["item"])
     attempt = gold.get("attempt")
     GoldLabel.objects.create(
@@ -36,7 +36,7 @@ def check_open(label: Annotation) -> None:
     Raises:
         Explained: the label is of practice, or of a quiz that ended.
     """
-    gold: dict[str, Any] = label.task.gold
+    gold: Any = label.task.gold
     if gold["use"] == GoldLabel.Use.PRACTICE:
         raise Explained
     if attempt := gold.get("attempt"):

@@ -6,10 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from labeling.models import Task
-from labeling.quality.consensus import ranked_pairs
 
 Answer = Mapping[str, Any]
 
@@ -23,6 +20,11 @@ def of(*, kind: str, answers: Sequence[Answer], candidates: Sequence[int]) -> di
     if not answers:
         return None
     if kind == Task.Kind.RANK:
+        # A web process does without it until somebody makes gold.
+        import numpy as np
+
+        from labeling.quality.consensus import ranked_pairs
+
         places = np.full((len(answers), len(candidates)), np.nan)
         at = {candidate: column for column, candidate in enumerate(candidates)}
         for row, answer in enumerate(answers):

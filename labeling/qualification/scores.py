@@ -10,7 +10,6 @@ from django.db.models import Avg, Count, QuerySet
 
 from labeling.models import GoldLabel, Project
 from labeling.qualification.suspects import Suspect, suspects
-from labeling.quality.labels import wilson
 
 COUNTED = (GoldLabel.Use.QUIZ, GoldLabel.Use.QUEUE)
 
@@ -26,6 +25,9 @@ class Score:
 
     @classmethod
     def of(cls, n: int, agreement: float) -> Score:
+        # It brings numpy, which a web process does without until somebody looks at a score.
+        from labeling.quality.labels import wilson
+
         low, high = (float(end) for end in wilson(agreement, n))
         return cls(n, agreement, low, high)
 

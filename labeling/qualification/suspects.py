@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
-from labeling.quality.labels import wilson
-
 GOOD = 0.75  # mean agreement with the other gold that makes a labeler good, as InstructGPT asked of theirs
 LEAST_OTHERS = 3  # items besides, to tell a good labeler by
 LEAST_GOOD = 3  # good labelers on an item, to suspect it by
@@ -37,6 +35,9 @@ def suspects(answers: Iterable[tuple[Hashable, Hashable, float]]) -> list[Suspec
     Args:
         answers: (item, labeler, agreement from 0 to 1); of several of one labeler on an item the first.
     """
+    # It brings numpy, which a web process does without until somebody looks at gold.
+    from labeling.quality.labels import wilson
+
     said: dict[Hashable, dict[Hashable, float]] = {}
     for item, labeler, agreement in answers:
         said.setdefault(labeler, {}).setdefault(item, agreement)
