@@ -50,7 +50,9 @@ def of_items(*, project: Project) -> dict[int, Score]:
 def suspect_items(*, project: Project) -> dict[int, Suspect]:
     """The live items that good labelers fail, by item, worst first."""
     live = _counted(project).filter(item__retired_at__isnull=True).order_by("pk")
-    return {one.item: one for one in suspects(live.values_list("item", "labeler", "agreement"))}  # type: ignore[misc]
+    rows: Any = live.values_list("item", "labeler", "agreement")
+    found: dict[Any, Suspect] = {one.item: one for one in suspects(rows)}
+    return found
 
 
 def _counted(project: Project) -> QuerySet[GoldLabel]:
