@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import time
 import uuid
@@ -13,23 +14,23 @@ import psycopg
 from django.db import connection
 
 from benchmarks.queue_world import project_of
-from labeling import queue
-from labeling.models import Labeler, Task
+from labeling import annotate, live, queue, stale
+from labeling.models import Labeler, Project, Task
 
 
-def run(*, slug: str, labeler: Labeler, until: float) -> list[float]:
-    """Loop on a connection of its own until the clock says ``until``; return how long each loop took."""
+def run(*, slug: str, labeler: Labeler, until: float = math.inf, most: float = math.inf) -> list[float]:
+    """Loop on a connection of its own, ``most`` times or ``until`` the clock says so; how long each took."""
     project = project_of(slug)
     parameters = connection.get_connection_params()
     for key in ("cursor_factory", "context", "pool"):
         parameters.pop(key, None)
     connection.close()
-    took = []
+    took: list[float] = []
     with psycopg.connect(**parameters, autocommit=True) as floor:
-        while time.monotonic() < until:
+        while len(took) < most and time.monotonic() < until:
             began = time.monotonic()
             with floor.transaction():
-                lease = _lease(floor, project=project.pk, labeler=labeler.pk)
+                lease = _lease(floor, project=project, labeler=labeler)
             _sheet(floor, lease, labeler.pk)
             with floor.transaction():
                 _submit(floor, lease, project=project.pk, labeler=labeler)
@@ -37,26 +38,30 @@ def run(*, slug: str, labeler: Labeler, until: float) -> list[float]:
     return took
 
 
-def _lease(floor: Any, *, project: int, labeler: uuid.UUID) -> dict[str, Any]:
+def _lease(floor: Any, *, project: Project, labeler: Labeler) -> dict[str, Any]:
     now, pk = datetime.now(UTC), uuid.uuid4()
-    (avoids_sensitive,) = floor.execute(
-        "select avoids_sensitive from labeling_labeler where id = %s for no key update", [labeler]
-    ).fetchone()
+    who = {
+        "project": project.pk,
+        "labeler": labeler.pk,
+        "user": labeler.user_id,
+        "guideline": project.guideline_id,
+    }
+    fit = queue.Fit(*floor.execute(queue._FIT, who).fetchone())
     floor.execute(
         "select lease.* from labeling_lease lease join labeling_task task on task.id = lease.task_id "
         "where lease.labeler_id = %s and lease.state = 'open' and task.project_id = %s "
         "order by lease.opened_at for no key update of lease",
-        [labeler, project],
+        [labeler.pk, project.pk],
     ).fetchall()
-    taking = {"kinds": sorted(Task.Kind.values), "project": project, "labeler": labeler}
-    taking["avoids_sensitive"] = avoids_sensitive
+    taking = {"kinds": sorted(Task.Kind.values), "project": project.pk, "labeler": labeler.pk}
+    taking |= fit.parameters()
     task, version, shown = floor.execute(queue._TAKE.format(busy="skip locked"), taking).fetchone()
     random.shuffle(shown)
     floor.execute(
         "insert into labeling_lease (id, task_id, labeler_id, guideline_version_id, state, shown_order, "
         "skip_reason, opened_at, expires_at, active_seconds) "
         "values (%s, %s, %s, %s, 'open', %s, '', %s, %s, 0)",
-        [pk, task, labeler, version, json.dumps(shown), now, now + timedelta(minutes=10)],
+        [pk, task, labeler.pk, version, json.dumps(shown), now, now + timedelta(minutes=10)],
     )
     return {"id": pk, "task": task, "shown": shown}
 
@@ -86,12 +91,13 @@ def _sheet(floor: Any, lease: dict[str, Any], labeler: uuid.UUID) -> None:
 
 def _submit(floor: Any, lease: dict[str, Any], *, project: int, labeler: Labeler) -> None:
     now, task = datetime.now(UTC), lease["task"]
-    version, opened = floor.execute(
-        "select lease.guideline_version_id, lease.opened_at from labeling_lease lease "
+    version, opened, _ = floor.execute(
+        'select lease.guideline_version_id, lease.opened_at, (select "group" from labeling_membership '
+        "where project_id = task.project_id and user_id = %s limit 1) from labeling_lease lease "
         "join labeling_task task on task.id = lease.task_id join labeling_prompt prompt on "
         "prompt.id = task.prompt_id join labeling_project project on project.id = task.project_id "
         "where lease.id = %s and lease.labeler_id = %s for no key update of lease",
-        [lease["id"], labeler.pk],
+        [labeler.user_id, lease["id"], labeler.pk],
     ).fetchone()
     hashes = dict(
         floor.execute(
@@ -101,19 +107,14 @@ def _submit(floor: Any, lease: dict[str, Any], *, project: int, labeler: Labeler
             [task],
         ).fetchall()
     )
-    floor.execute(
-        "update labeling_lease set state = 'submitted', closed_at = %s, first_action_at = %s where id = %s",
-        [now, now, lease["id"]],
-    )
-    floor.execute(
-        'select "group" from labeling_membership where project_id = %s and user_id = %s',
-        [project, labeler.user_id],
-    ).fetchone()
-    floor.execute(
+    closing = {"lease": lease["id"], "task": task, "labeler": labeler.pk, "now": now}
+    floor.execute(annotate._CLOSE, closing | {"active_seconds": 0, "first_action_at": now})
+    (label,) = floor.execute(
         "insert into labeling_annotation (submission_id, body_hash, task_id, labeler_id, lease_id, kind, "
         "guideline_version_id, schema, answer, surplus, shown_order, text_hashes, prompt_split, "
         "labeler_group, opened_at, first_action_at, submitted_at, active_seconds) values "
-        "(%s, '', %s, %s, %s, 'rank', %s, 2, %s, false, %s, %s, 'train', 'train', %s, %s, %s, 0)",
+        "(%s, '', %s, %s, %s, 'rank', %s, 2, %s, false, %s, %s, 'train', 'train', %s, %s, %s, 0) "
+        "returning id",
         [
             uuid.uuid4(),
             task,
@@ -127,13 +128,15 @@ def _submit(floor: Any, lease: dict[str, Any], *, project: int, labeler: Labeler
             now,
             now,
         ],
-    )
-    floor.execute("delete from labeling_draft where task_id = %s and labeler_id = %s", [task, labeler.pk])
-    reference = json.dumps({"task": task, "kind": "rank"})
-    floor.execute(
-        "with turn as materialized (select pg_advisory_xact_lock(29813, %s)) "
-        "insert into labeling_event (project_id, kind, reference, created_at) "
-        "select %s, 'label', %s::jsonb, %s from turn",
-        [project, project, reference, now],
-    )
-    floor.execute("select pg_notify('tutelage_live', %s)", [reference])
+    ).fetchone()
+    late = {"label": label, "version": version, "kind": "rank", "by_criteria": False, "reason": "late"}
+    floor.execute(stale._LATE, late)
+    news = {
+        "locks": live.LOCKS,
+        "project": project,
+        "kinds": ["label"],
+        "references": [json.dumps({"task": task, "kind": "rank"})],
+        "notices": live.NOTICES,
+        "group": live._group(project),
+    }
+    floor.execute(live._RECORD.format(notice=live._NOTICE), news)

@@ -72,7 +72,7 @@ function foreseen() {
   const names = [...change.options].map((option) => option.value);
   const least = names.indexOf(found.least);
   for (const [at, option] of [...change.options].entries()) option.disabled = at > 0 && at < least;
-  const called = change.querySelector(`option[value="${found.guessed}"]`)?.textContent;
+  const called = found.guessed && change.querySelector(`option[value="${found.guessed}"]`)?.textContent;
   if (!change.value) {
     change.options[0].textContent = called ? fill(gettext("as it looks: %(kind)s"), { kind: called }) : gettext("as it looks");
   }
