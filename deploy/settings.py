@@ -220,6 +220,7 @@ SPECTACULAR_SETTINGS = {
         "MessageRole": ["system", "user", "assistant"],
         "Split": "labeling.models.Split",
         "ReplyState": "labeling.models.Reply.State",
+        "AttemptState": "labeling.models.Attempt.State",
         "InvitationState": ["open", "used", "expired", "revoked"],
         "ReviewState": ["accepted", "sent_back", "appealed", "restored", "refused"],
         "RunState": "rlhf.models.Run.State",

@@ -31,6 +31,7 @@ from labeling.models import (
     Split,
     Task,
 )
+from labeling.qualification import answered
 from labeling.reviewing import reviews
 from labeling.talks import replies, turns
 from labeling.writing import conversations
@@ -158,6 +159,8 @@ def submit(
                 **_assistance(by=lease, answer=answer),
             )
             stale.mark_late(annotation)
+            if task.gold is not None:
+                annotation.attempt = answered.submitted(annotation)
             more = reviews.submitted(annotation, judged)
             asked = conversations.grow(annotation, root=root)
             sensitive_content.notice(annotation)
@@ -189,6 +192,7 @@ def revise(
         Annotation.DoesNotExist: no such label of this labeler.
         answers.AnswerError: the answer is not whole.
         Conflict: the label was revised or invalidated already, or the id was used for another answer.
+        answered.Explained: the right answer was shown to its author since.
     """
     body_hash = _hash([annotation_id, answers.check_storable(answer)])
     try:
@@ -200,6 +204,8 @@ def revise(
             if not Annotation.objects.valid().filter(pk=old.pk).exists():
                 raise Conflict("This label was revised or invalidated already. Open the newest one.")
             reviews.check_open(old, to_revise=True)
+            if old.task.gold is not None:
+                answered.check_open(old)
             judged = reviews.to_judge(old.task, review=old)
             new = copy(old)
             new.pk, new._state.adding = None, True
@@ -217,6 +223,8 @@ def revise(
             new.submitted_at, new.active_seconds = timezone.now(), active_seconds or 0
             new.save(force_insert=True)
             stale.follow(old, new)
+            if new.task.gold is not None:
+                answered.submitted(new)
             more = reviews.revised(old, new, judged)
             conversations.rewrite(old, new)
             sensitive_content.notice(new)

@@ -20,6 +20,8 @@ from guidelines import drafts
 from guidelines.publish import Overtaken
 from labeling.annotate import Conflict, StaleDraft
 from labeling.people.invitations import LinkOver
+from labeling.qualification.answered import Explained
+from labeling.qualification.door import Shut
 from labeling.queue import LeaseLost, Paused
 from labeling.reviewing.reviews import Settled
 from labeling.unread import Unread
@@ -38,6 +40,8 @@ _CONFLICTS: dict[type[Exception], str] = {
     Overtaken: "urn:tutelage:overtaken",
     Unread: "urn:tutelage:unread-guideline",
     Settled: "urn:tutelage:settled",
+    Shut: "urn:tutelage:qualification",
+    Explained: "urn:tutelage:explained",
     TakenBack: "urn:tutelage:taken-back",
     Closed: "urn:tutelage:conversation-closed",
 }

@@ -24,16 +24,19 @@ from django.utils import timezone
 
 from guidelines import acknowledgements
 from labeling import live, unread
-from labeling.models import Draft, Labeler, Lease, Membership, Project, Task
+from labeling.models import Draft, GoldLabel, Labeler, Lease, Membership, Project, Task
+from labeling.qualification import copies, door
 
 WARNING = timedelta(seconds=60)  # before a lease runs out
 MOST_TOLD = 100  # leases in one notice, which has to stay below a notice's size
 MOST_OPEN = 2  # of a kind: the task on screen and the one fetched ahead
 
-# Whether a labeler may be handed a waiting task: nothing they settled or hold, nothing sensitive where they
-# avoid that, nothing in a language they were not asked for or that wants a skill they lack, and no review of
-# what they had a hand in, as its author or as an earlier reviewer. ("pt" is asked for "pt-BR" too.)
+# Whether a labeler may be handed a waiting task: nothing kept for one person (that comes by
+# `qualification.copies`), nothing they settled or hold, nothing sensitive where they avoid that, nothing in a
+# language they were not asked for or that wants a skill they lack, and no review of what they had a hand in,
+# as its author or as an earlier reviewer. ("pt" is asked for "pt-BR" too.)
 MAY_TAKE = """
+          and task.reserved_for_id is null
           and not exists (select from labeling_lease mine
                           where mine.task_id = task.id and mine.labeler_id = %(labeler)s
                             and mine.state <> 'expired')
@@ -157,13 +160,13 @@ def lease_next(
 
     The labeler's own open lease comes first, renewed; with ``prefetch`` a further one is taken, up to
     `MOST_OPEN` in all. Skipped and submitted tasks never come back; an expired one may, with its draft.
+    Who is qualifying gets the questions of that and nothing else.
 
     Raises:
         Paused: they are paused in the project, and have nothing open there.
         unread.Unread: they have a guideline version to read first, and nothing open.
+        door.Shut: they have to qualify first, and have nothing open.
     """
-    now = timezone.now()
-    expires_at = now + timedelta(seconds=project.lease_seconds)
     with transaction.atomic():
         # Two tabs of one person must not take the same task: they queue up here.
         fit = lock(labeler, project)
@@ -171,12 +174,13 @@ def lease_next(
         mine = list(
             Lease.objects.select_for_update(of=("self",), no_key=True)
             .filter(labeler=labeler, state=Lease.State.OPEN, task__project=project, task__kind__in=kinds)
+            .exclude(task__gold__use=GoldLabel.Use.PRACTICE)
             .order_by("opened_at")
         )
         if mine and not (prefetch and len(mine) < MOST_OPEN):
             # A prefetch at the limit answers with the one fetched ahead, never the one on screen.
             lease = mine[-1] if prefetch else mine[0]
-            lease.expires_at = expires_at
+            lease.expires_at = timezone.now() + timedelta(seconds=project.lease_seconds)
             lease.save(update_fields=["expires_at"])
             return lease
         if fit.paused and not mine:
@@ -185,20 +189,40 @@ def lease_next(
             raise unread.Unread(project)
         if project.paused or fit.paused or fit.unread:
             return None
-        taken = _take(labeler=labeler, project=project, kinds=kinds, fit=fit)
+        try:
+            attempt = door.enter(project=project, labeler=labeler)
+        except door.Shut:
+            if mine:
+                return None
+            raise
+        if attempt:
+            taken = copies.next_of(attempt=attempt, labeler=labeler, kinds=kinds)
+            if taken is None and not mine:
+                # Its last questions are of other kinds, or in another tab: the door says so.
+                door.stop(project=project, labeler=labeler)
+        else:
+            taken = _take(labeler=labeler, project=project, kinds=kinds, fit=fit)
+            if taken and copies.is_drawn(project.gold_rate):
+                taken = _gold_instead(taken, labeler=labeler, project=project)
         if taken is None:
             return None
-        task_id, version_id, candidates = taken
-        # In this labeler's own order: the same each time, different for each person.
-        random.Random(f"{task_id}:{labeler.pk}").shuffle(candidates)
-        return Lease.objects.create(
-            task_id=task_id,
-            labeler=labeler,
-            guideline_version_id=version_id,
-            shown_order=candidates,
-            opened_at=now,
-            expires_at=expires_at,
-        )
+        return hand_out(taken, labeler=labeler, project=project)
+
+
+def hand_out(taken: copies.Taken, *, labeler: Labeler, project: Project) -> Lease:
+    """Lease a task that was claimed just now. Call inside a transaction that locked the labeler."""
+    task_id, version_id, candidates = taken
+    # In this labeler's own order: the same each time, different for each person.
+    random.Random(f"{task_id}:{labeler.pk}").shuffle(candidates)
+    now = timezone.now()
+    return Lease.objects.create(
+        task_id=task_id,
+        labeler=labeler,
+        guideline_version_id=version_id,
+        shown_order=candidates,
+        opened_at=now,
+        expires_at=now + timedelta(seconds=project.lease_seconds),
+    )
 
 
 def lease_task(*, task: Task, labeler: Labeler) -> Lease | None:
@@ -294,6 +318,8 @@ def skip(*, lease_id: UUID, labeler: Labeler, reason: str = "") -> Lease:
                 return lease
             if lease.state == Lease.State.SUBMITTED:
                 raise LeaseLost("You submitted this task already. Revise your label instead.")
+            if (lease.task.gold or {}).get("attempt"):
+                raise LeaseLost("This is a question of your qualification. Answer it as well as you can.")
             if holds_slot(lease=lease):
                 give_back_slot(task=lease.task)
             lease.state, lease.skip_reason, lease.closed_at = Lease.State.SKIPPED, reason, timezone.now()
@@ -361,7 +387,8 @@ def holds_slot(*, lease: Lease) -> bool:
 
 def take_slot(*, task: Task) -> bool:
     """Claim one of the task's wanted labels, if one is left. Call inside a transaction."""
-    return bool(Task.objects.open().filter(pk=task.pk).update(taken=F("taken") + 1))
+    free = Task.objects.filter(pk=task.pk, state=Task.State.OPEN, taken__lt=F("wanted"))
+    return bool(free.update(taken=F("taken") + 1))
 
 
 def give_back_slot(*, task: Task) -> None:
@@ -404,6 +431,15 @@ def lock(labeler: Labeler, project: Project) -> Fit:
         )
         row = cursor.fetchone()
     return Fit(*row) if row else Fit()
+
+
+def _gold_instead(taken: copies.Taken, *, labeler: Labeler, project: Project) -> copies.Taken:
+    """A copy of a gold item in the place of a task that was claimed just now, where one is left for them."""
+    copy = copies.draw(project=project, labeler=labeler, alike=taken[0])
+    if copy is None:
+        return taken
+    Task.objects.filter(pk=taken[0]).update(taken=F("taken") - 1)
+    return copy
 
 
 def _take(

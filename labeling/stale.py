@@ -70,7 +70,7 @@ def kinds(change: str) -> list[str]:
 
 
 def concerned(*, guideline: Guideline, change: str) -> AnnotationQuerySet:
-    """Labels that the next version makes stale: valid ones in use, but for those that came by an import.
+    """Labels that the next version makes stale: valid ones in use, but for gold and what came by an import.
 
     An import was made under no version of ours, and nobody can be asked to make it anew.
     """
@@ -78,7 +78,7 @@ def concerned(*, guideline: Guideline, change: str) -> AnnotationQuerySet:
     return (
         Annotation.objects.valid()
         .filter(~Exists(out.filter(annotation=OuterRef("pk"))), kind__in=kinds(change))
-        .filter(guideline_version__guideline=guideline)
+        .filter(guideline_version__guideline=guideline, task__gold__isnull=True)
         .exclude(labeler__kind=Labeler.Kind.IMPORT)
     )
 

@@ -5,6 +5,7 @@ from django.urls import include, path
 from labeling import views
 from labeling.cockpit import setup
 from labeling.cockpit.join import join
+from labeling.qualification import pages as entrance
 
 app_name = "labeling"
 
@@ -21,6 +22,11 @@ urlpatterns = [
     path("projects/<slug:slug>/preview/", views.preview, name="preview"),
     path("projects/<slug:slug>/guideline/<int:number>/", views.drawer, name="drawer"),
     path("projects/<slug:slug>/guideline/<int:number>/news/", views.guideline_news, name="guideline_news"),
+    path("projects/<slug:slug>/qualification/", entrance.entrance, name="entrance"),
+    path("projects/<slug:slug>/practice/", entrance.practise, name="practice"),
+    path("projects/<slug:slug>/practice/work/", entrance.practice_work, name="practice_work"),
+    path("projects/<slug:slug>/practice/<int:annotation_id>/", entrance.practised, name="practised"),
+    path("projects/<slug:slug>/grading/", entrance.grading, name="grading"),
     path("api/", include("labeling.api.urls")),
     path("projects/<slug:slug>/ledger/", views.project_ledger, name="ledger"),
     path("projects/<slug:slug>/manage/", include("labeling.cockpit.urls")),

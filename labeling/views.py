@@ -22,6 +22,7 @@ from labeling.people import keys, ledger, messages, tokens
 from labeling.people.access import SignedInRequest, kinds_for, membership_of, project_context
 from labeling.people.desk import MOST_COUNTED, desk, waiting
 from labeling.people.projects import labeler_for, may_create
+from labeling.qualification import door
 
 LONGEST_TOKEN_NAME = 80
 
@@ -74,6 +75,8 @@ def left(request: SignedInRequest, slug: str) -> HttpResponse:
     membership = membership_of(user=request.user, slug=slug)
     asked = request.GET.getlist("kind")
     kinds = [kind for kind in kinds_for(membership) if not asked or kind in asked]
+    at_door = door.of(project=membership.project, labeler=labeler_for(request.user))
+    kinds = kinds if at_door is None or at_door.is_open else []
     counts = waiting(membership=membership, labeler=labeler_for(request.user), kinds=kinds).values()
     context = {"count": sum(counts), "capped": MOST_COUNTED in counts}
     return render(request, "labeling/left.html", context)

@@ -204,6 +204,7 @@ def add_demonstrate_tasks(
             Task.objects.filter(
                 project=project,
                 kind=Task.Kind.DEMONSTRATE,
+                gold__isnull=True,
                 prompt__in=asked,
                 round_number=round_number,
                 selection_policy=selection_policy,
@@ -297,6 +298,7 @@ def _groups(*, project: Project, kind: str, prompts: Sequence[int] | None) -> It
     shown = Candidate.objects.filter(
         task__project=project,
         task__kind=kind,
+        task__gold__isnull=True,
         task__prompt=OuterRef("prompt"),
         completion__text_hash=OuterRef("text_hash"),
     )
@@ -354,6 +356,7 @@ def _shown_together(
     pairs = Candidate.objects.filter(
         task__project=project,
         task__kind=kind,
+        task__gold__isnull=True,
         task__round_number=round_number,
         task__prompt__in=list(prompts),
     ).values_list("task_id", "completion_id")

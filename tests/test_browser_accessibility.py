@@ -24,11 +24,13 @@ SETUP = """
 import json
 from pathlib import Path
 from django.contrib.auth.models import User
+from labeling import annotate
 from labeling.datasets import dataset
 from labeling.incoming import intake
 from labeling.models import Membership
 from labeling.people import invitations
 from labeling.people.projects import create_project
+from labeling.qualification import items, practice
 from models_zoo import registry
 from rlhf.models import Metric, Run
 from rlhf.rounds import loop
@@ -50,10 +52,15 @@ run = Run.objects.create(project=project, algorithm="ppo", state="done", config=
 run.directory.mkdir(parents=True)
 for n in range(5):
     Metric.objects.create(run=run, n=n, step=n + 1, values={{"reward": n / 4, "kl": n / 8}})
+items.add(project=project, kind="demonstrate", prompt=project.prompts.first(), uses=["quiz", "practice"],
+          answer={{"text": "Once an **owl**."}}, explanation="It is kind.", actor=owner)
+lease = practice.lease_next(project=project, labeler=owner.labeler)
+practised = annotate.submit(lease_id=lease.pk, labeler=owner.labeler, submission_id=lease.pk,
+                            answer={{"text": "Owl."}})
 manager = Membership.objects.select_related("project", "user").get(user=owner)
 told = {{"secret": invitations.invite(manager=manager).secret, "labeler_id": str(owner.labeler.pk)}}
 print(json.dumps({{"run": str(run.pk), "checkpoint": checkpoint.pk, "dataset": frozen.pk,
-                  "import": batch.pk, **told}}))
+                  "import": batch.pk, "practised": practised.pk, **told}}))
 """
 
 # Views that are no page of ours: they answer with a fragment, a file, a redirect or only to a POST.
@@ -115,7 +122,7 @@ def addresses(world: dict[str, Any]) -> dict[str, str]:
     fill |= {"import_id": world["import"]}
     fill |= {"checkpoint_id": world["checkpoint"], "dataset_id": world["dataset"]}
     fill |= {"labeler_id": world["labeler_id"], "secret": world["secret"]}
-    fill |= {"before": 1, "after": 1}
+    fill |= {"before": 1, "after": 1, "annotation_id": world["practised"]}
     found = {}
     for name, route, pattern in names(get_resolver().url_patterns):
         ours = name.startswith(("labeling:", "rlhf:", "guidelines:")) and "api/" not in route

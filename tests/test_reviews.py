@@ -9,12 +9,14 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from gold import new_gold
 from scenes import an_answer, new_labeler, new_project, new_task
 
 from labeling import annotate, queue
 from labeling.answers import AnswerError
 from labeling.models import Annotation, Event, Labeler, Lease, Project, Review, Task
 from labeling.people import tokens
+from labeling.qualification import copies
 from labeling.reviewing import readings, reviews
 from labeling.reviewing.review_sheets import part
 from labeling.reviewing.reviews import Settled, State
@@ -118,9 +120,14 @@ def test_only_finished_tasks_and_only_once(project: Project):
     assert (review.wanted, review.reviewed.kind, review.prompt_id) == (1, "rank", review.reviewed.prompt_id)
 
 
-def test_gold_and_imports_are_not_reviewed(project: Project):
-    gold = new_task(project, gold={"tiers": []}, wanted=1)
+def test_gold_and_imports_are_not_reviewed(project: Project, monkeypatch: pytest.MonkeyPatch):
+    project.gold_rate, copies_of = 0.5, new_gold(project)
+    monkeypatch.setattr(copies.chance, "random", lambda: 0.0)
+    new_task(project, wanted=1)
     label(project, new_labeler(project))
+    gold = Task.objects.get(gold__item=copies_of.pk)
+    project.gold_rate = 0
+    Task.objects.filter(gold__isnull=True).delete()
     imported = new_task(project, wanted=1)
     theirs = label(project, new_labeler(project))
     Task.objects.filter(pk=imported.pk).update(taken=1)

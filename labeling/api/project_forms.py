@@ -196,6 +196,9 @@ class SettingsForm(Form):
     review_share = serializers.FloatField(
         required=False, help_text="share of finished tasks that a reviewer looks at, from 0 to 1"
     )
+    gold_rate = serializers.FloatField(
+        required=False, help_text="share of tasks handed out that are copies of gold items, from 0 to 0.5"
+    )
     lease_seconds = serializers.IntegerField(required=False)
     heldout_share = serializers.FloatField(
         required=False, help_text="share of incoming prompts that judge and never train, from 0 to 0.9"

@@ -72,14 +72,15 @@ class OneProject(Door):
 def _in_figures(membership: Membership) -> dict[str, Any]:
     project = membership.project
     version, checkpoint = project.guideline.current, project.current_checkpoint
-    tasks = Task.objects.filter(project=project)
+    tasks = Task.objects.filter(project=project, gold__isnull=True)
+    labels = Annotation.objects.valid().filter(task__project=project, task__gold__isnull=True)
     return {
         "slug": project.slug,
         "name": project.name,
         "role": membership.role,
         "task_count": tasks.count(),
         "open_task_count": tasks.open().count(),
-        "annotation_count": Annotation.objects.valid().filter(task__project=project).count(),
+        "annotation_count": labels.count(),
         "guideline_version": version
         and {"id": version.pk, "guideline": project.guideline.slug, "number": version.number},
         "current_checkpoint": checkpoint and {"id": checkpoint.pk, "name": checkpoint.name},

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from labeling.api.forms import CriterionForm, Form, PageForm, Rest, UncheckedField, VersionForm
-from labeling.models import Reply, Task
+from labeling.models import Attempt, Reply, Task
 from labeling.reviewing.reviews import State
 
 LONGEST_ACTIVITY = 24 * 3600
@@ -214,6 +214,11 @@ class SubmittedForm(Rest):
     task = serializers.IntegerField()
     surplus = serializers.BooleanField(help_text="the task wanted no more labels when it came")
     submitted_at = serializers.DateTimeField()
+    qualification = serializers.ChoiceField(
+        choices=Attempt.State.choices,
+        required=False,
+        help_text="what a try has come to, where this answers one of its questions",
+    )
 
 
 class InvalidatedForm(Rest):

@@ -29,7 +29,10 @@ class Next(Door):
         responses={200: task_forms.TaskForm, 204: None},
     )
     def post(self, request: Request, slug: str) -> Response:
-        """The task to work on next: the open one, else a new lease. 204 where nothing waits."""
+        """The task to work on next: the open one, else a new lease. 204 where nothing waits.
+
+        409 with `qualification` where the project asks you to qualify first: POST to its `start`.
+        """
         asked = self.read(task_forms.NextForm)
         membership = self.member(slug)
         kinds = kinds_for(membership, asked.pop("kinds", None))
@@ -189,5 +192,6 @@ def _stored(label: Annotation) -> Response:
         "task": label.task_id,
         "surplus": label.surplus,
         "submitted_at": label.submitted_at,
+        **({"qualification": label.attempt.state} if label.attempt else {}),
     }
     return Response(body, status=200 if label.repeated else 201)

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from labeling.cockpit import log, people, progress, prompts, quality, setup
+from labeling.cockpit import gold, log, people, progress, prompts, quality, setup
 
 urlpatterns: list[URLPattern] = [
     path("", progress.progress, name="progress"),
@@ -12,6 +12,9 @@ urlpatterns: list[URLPattern] = [
     path("prompts/<int:import_id>/refused.csv", prompts.refused_rows, name="refused_rows"),
     path("settings/", setup.settings, name="settings"),
     path("settings/pause/", setup.pause, name="pause"),
+    path("gold/", gold.gold, name="gold"),
+    path("gold/new/", gold.new, name="gold_new"),
+    path("qualification/", gold.qualification, name="qualification"),
     path("log/", log.log, name="log"),
     path("people/", people.people, name="people"),
     path("people/invitations/", people.links, name="invitations"),

@@ -23,6 +23,7 @@ from labeling.models.projects import (
     Split,
     TimeCorrection,
 )
+from labeling.models.qualification import Attempt, GoldItem, GoldLabel, Grade, Qualification
 from labeling.models.work import (
     Candidate,
     Completion,
@@ -41,6 +42,7 @@ __all__ = [
     "AnnotationQuerySet",
     "ApiToken",
     "Appeal",
+    "Attempt",
     "AuditEntry",
     "Candidate",
     "Completion",
@@ -48,6 +50,9 @@ __all__ = [
     "DatasetItem",
     "Draft",
     "Event",
+    "GoldItem",
+    "GoldLabel",
+    "Grade",
     "Import",
     "Invalidation",
     "Invitation",
@@ -59,6 +64,7 @@ __all__ = [
     "Project",
     "ProjectQuerySet",
     "Prompt",
+    "Qualification",
     "Reply",
     "Review",
     "Split",

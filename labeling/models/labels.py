@@ -93,6 +93,9 @@ class Annotation(models.Model):
     repeated = False
     """Set on what a submit returns: this label was stored by an earlier one with the same id."""
 
+    attempt: Any = None
+    """Set on what a submit returns: the try at a qualification of which it answers a question."""
+
     objects = AnnotationQuerySet.as_manager()
 
     class Meta:

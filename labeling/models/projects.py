@@ -54,6 +54,12 @@ class Project(models.Model):
     review_share = models.FloatField(
         default=0, help_text="share of finished tasks whose labels a reviewer looks at, from 0 to 1"
     )
+    gold_rate = models.FloatField(
+        default=0, db_default=0, help_text="share of tasks handed out that are copies of gold items, to 0.5"
+    )
+    qualified_only = models.BooleanField(
+        default=False, db_default=False, help_text="labelers pass the qualification before they work"
+    )
     lease_seconds = models.PositiveIntegerField(default=600)
     heldout_share = models.FloatField(
         default=0, db_default=0, help_text="share of incoming prompts that judge models, from 0 to 1"

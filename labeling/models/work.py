@@ -145,8 +145,8 @@ class Completion(models.Model):
 
 class TaskQuerySet(models.QuerySet["Task"]):
     def open(self) -> TaskQuerySet:
-        """Tasks that still want a labeler."""
-        return self.filter(state=Task.State.OPEN, taken__lt=F("wanted"))
+        """Tasks that still want a labeler, whoever comes: a copy that is kept for one of them is none."""
+        return self.filter(state=Task.State.OPEN, taken__lt=F("wanted"), reserved_for__isnull=True)
 
 
 class Task(models.Model):
@@ -182,7 +182,20 @@ class Task(models.Model):
         max_length=40, default="random", help_text="why this prompt was chosen"
     )
     propensity = models.FloatField(null=True, blank=True, help_text="probability of having been chosen")
-    gold = models.JSONField(null=True, blank=True, help_text="the known answer, where this is a test")
+    gold = models.JSONField(
+        null=True,
+        blank=True,
+        help_text='where this is a copy of a gold item: {"item": id, "use", "attempt"?: id}',
+    )
+    reserved_for = models.ForeignKey(
+        Labeler,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="reserved_tasks",
+        db_index=False,
+        help_text="handed out to nobody else",
+    )
     brief = models.JSONField(
         default=dict, blank=True, help_text='what to write or talk about: {"form", "text"}, either may lack'
     )
@@ -209,14 +222,23 @@ class Task(models.Model):
                 F("kind"),
                 F("priority").desc(),
                 F("id"),
-                condition=Q(state="open", taken__lt=F("wanted")),
+                condition=Q(state="open", taken__lt=F("wanted"), reserved_for__isnull=True),
                 name="task_waiting",
-            )
+            ),
+            # Serves `qualification.copies`: the copies of gold items that one labeler was given.
+            models.Index(
+                fields=["reserved_for", "project"],
+                condition=Q(reserved_for__isnull=False),
+                name="task_reserved",
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(taken__lte=F("wanted")), name="task_never_over_assigned"),
             models.CheckConstraint(
                 condition=Q(kind="review") ^ Q(reviewed__isnull=True), name="task_reviews_a_task"
+            ),
+            models.CheckConstraint(
+                condition=Q(gold__isnull=True) | Q(reserved_for__isnull=False), name="task_gold_is_private"
             ),
         ]
 

@@ -48,6 +48,19 @@ def manager_of(*, user: User | AnonymousUser, slug: str) -> Membership:
     return membership
 
 
+def reviewer_of(*, user: User | AnonymousUser, slug: str) -> Membership:
+    """Return the membership of somebody who judges the work of others in the project ``slug``.
+
+    Raises:
+        Http404: as `membership_of`.
+        PermissionDenied: a member who is no reviewer, admin or owner.
+    """
+    membership = membership_of(user=user, slug=slug)
+    if not membership.reviews:
+        raise PermissionDenied("Only a reviewer, admin or owner of the project may do this.")
+    return membership
+
+
 def kinds_for(membership: Membership, asked: Sequence[str] | None = None) -> list[str]:
     """The kinds of task that a member may be given: those ``asked`` for, or all.
 

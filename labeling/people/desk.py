@@ -18,6 +18,8 @@ from guidelines.models import GuidelineVersion
 from labeling.models import Annotation, Draft, Labeler, Lease, Membership, Message, Project, Review, Task
 from labeling.people import ledger, messages
 from labeling.people.access import kinds_for
+from labeling.qualification import grades
+from labeling.qualification.door import Door, doors
 from labeling.queue import MAY_TAKE, Fit
 from labeling.reviewing import reviews
 
@@ -123,6 +125,10 @@ class ProjectDesk:
     stuck_appeals: int = 0
     messages: list[Message] = field(default_factory=list)
     """That wait to be read."""
+    door: Door | None = None
+    """Where the project asks this labeler to qualify."""
+    to_grade: int = 0
+    """Written answers of others that wait for a grade by this reviewer."""
 
     @property
     def project(self) -> Project:
@@ -198,6 +204,10 @@ def desk(*, user: User, labeler: Labeler, today: date | None = None) -> Desk:
     unread = messages.unread(labeler, user)
     managed = [one.project_id for one in memberships if one.manages]
     stuck = reviews.stuck_appeals(managed) if managed else {}
+    guarded = [one.project_id for one in memberships if one.project.qualified_only]
+    at_door = doors(projects=guarded, labeler=labeler)
+    graded = [one.project_id for one in memberships if one.reviews and one.project.qualified_only]
+    to_grade = grades.counts(projects=graded, grader=user)
     return Desk(
         projects=[
             ProjectDesk(
@@ -207,12 +217,16 @@ def desk(*, user: User, labeler: Labeler, today: date | None = None) -> Desk:
                     for kind, count in waiting(
                         membership=membership, labeler=labeler, kinds=kinds_for(membership)
                     ).items()
-                ],
+                ]
+                if (at := at_door.get(membership.project_id)) is None or at.is_open
+                else [],
                 drafts=drafts[membership.project_id],
                 sent_back=sent_back[membership.project_id],
                 counts=counts[membership.project_id],
                 news=_news(membership),
                 stuck_appeals=stuck.get(membership.project_id, 0),
+                door=at_door.get(membership.project_id),
+                to_grade=to_grade.get(membership.project_id, 0),
                 messages=unread[membership.project_id],
             )
             for membership in memberships

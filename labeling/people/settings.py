@@ -87,6 +87,17 @@ SETTINGS: dict[str, Setting] = {
         1,
         under_way=_lazy("Counts for tasks that are finished from now on."),
     ),
+    "gold_rate": Setting(
+        float,
+        _lazy("Share that is gold"),
+        _lazy(
+            "Of the tasks handed out, those with a known answer; nothing on them says so. 0.05 is every "
+            "twentieth, while there are gold items that a person has not had."
+        ),
+        0,
+        0.5,
+        under_way=_lazy("Counts for tasks that are handed out from now on."),
+    ),
     "heldout_share": Setting(
         float,
         _lazy("Share of prompts held out"),

@@ -85,7 +85,7 @@ def collect(project: Project, *, newest: int = NEWEST) -> Collected:
     )
     labels = (
         Annotation.objects.standing()
-        .filter(task__project=project, kind__in=KINDS)
+        .filter(task__project=project, task__gold__isnull=True, kind__in=KINDS)
         .order_by("-pk")
         .values_list(
             "task",

@@ -38,6 +38,12 @@ def change(duration: timedelta, plus: str = "+") -> str:
 
 
 @register.filter
+def percent(share: float) -> str:
+    """A share of 1 as whole percent: ``75 %``."""
+    return _("%(n)s %%") % {"n": round(100 * share)}
+
+
+@register.filter
 def outcome(state: str) -> str:
     """What became of a label that was sent back."""
     return str(OUTCOMES[State(state)])

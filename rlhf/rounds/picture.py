@@ -125,7 +125,7 @@ def read(project: Project) -> Picture:
     by_people = Q(lease__isnull=False)
     labels = (
         Annotation.objects.valid()
-        .filter(task__project=project)
+        .filter(task__project=project, task__gold__isnull=True)
         .aggregate(
             rankings=Count("pk", filter=Q(kind__in=sampling.RANKING)),
             demonstrations=Count("pk", filter=by_people & Q(kind__in=WRITING)),

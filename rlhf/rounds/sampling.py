@@ -41,13 +41,13 @@ def fresh_prompts(project: Project, *, count: int, seed: int) -> tuple[list[Prom
     The chance is None where prompts ranked unequally often had to be mixed.
     """
     train = training_prompts(project)
-    ranked = Task.objects.filter(prompt=OuterRef("pk"), kind__in=RANKING)
+    ranked = Task.objects.filter(prompt=OuterRef("pk"), kind__in=RANKING, gold__isnull=True)
     unseen = list(train.filter(~Exists(ranked)).order_by("pk").values_list("pk", flat=True))
     rng = random.Random(seed)
     chosen = rng.sample(unseen, min(count, len(unseen)))
     share = len(chosen) / len(unseen) if unseen else None
     if len(chosen) < count:
-        times = Count("tasks", filter=Q(tasks__kind__in=RANKING))
+        times = Count("tasks", filter=Q(tasks__kind__in=RANKING, tasks__gold__isnull=True))
         rest = train.exclude(pk__in=chosen).annotate(times=times).values_list("times", "pk")
         # Sorted by how often, then by a draw: the least ranked first, none favoured among equals.
         least = sorted((times, rng.random(), pk) for times, pk in rest)

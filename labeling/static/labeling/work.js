@@ -29,6 +29,9 @@ class Work {
     this.main = main;
     this.kinds = main.dataset.kinds ? main.dataset.kinds.split(" ") : NAMES;
     this.project = main.dataset.project;
+    this.source = main.dataset.source || `/api/projects/${this.project}/next/`;
+    /** Practice: where a label is explained, with 0 in the place of its number; then one task is all. */
+    this.explained = main.dataset.explained;
     this.kept = new Kept(document.body.dataset.user);
     this.outbox = new Outbox({ kept: this.kept });
     this.line = new StateLine(this.outbox, (text) => this.panels.say(text));
@@ -114,7 +117,7 @@ class Work {
     try {
       await this.outbox.drain();
       if (!this.view && this.own.asked && (await this.own.open())) return this.again.done();
-      const task = await api.post(`/api/projects/${this.project}/next/`, { kinds: this.kinds });
+      const task = await api.post(this.source, this.explained ? undefined : { kinds: this.kinds });
       if (task) await ready(task.kind);
       this.again.done();
       if (this.view) this.reached(task);
@@ -123,6 +126,7 @@ class Work {
       else this.nothing();
     } catch (problem) {
       if (await this.unread.met(problem)) return this.again.done();
+      if (problem.body?.qualification && !this.view) return location.assign(problem.body.qualification.page);
       if (!this.view && !(await this.resume(problem))) this.panels.stage("away", problem);
       if (!this.view || this.task.held) this.again.later();
     } finally {
@@ -154,6 +158,7 @@ class Work {
 
   /** What a reload finds while the server is away. */
   hold() {
+    if (this.explained) return;
     const open = this.view && !this.revising ? [this.task] : [];
     this.held.keepTasks([...open, ...this.ahead.map((one) => one.task)]);
   }
@@ -264,6 +269,7 @@ class Work {
     this.view = null;
     const next = this.ahead.shift();
     if (next) this.show(next.task, next.how);
+    else if (this.explained) this.panels.stage("loading");
     else {
       this.hold();
       this.load();
@@ -271,11 +277,11 @@ class Work {
   }
 
   async fetchAhead() {
-    if (this.ahead.length || !this.view || this.outbox.waiting.length || this.fetching) return;
+    if (this.ahead.length || !this.view || this.outbox.waiting.length || this.fetching || this.explained) return;
     this.fetching = true;
     try {
       const body = { kinds: this.kinds, prefetch: true };
-      const task = await api.post(`/api/projects/${this.project}/next/`, body);
+      const task = await api.post(this.source, body);
       if (task) await ready(task.kind);
       this.keepAhead(task);
     } catch {
@@ -295,6 +301,9 @@ class Work {
   }
 
   sent({ item, label }) {
+    if (this.explained) location.assign(this.explained.replace("/0/", `/${label.id}/`));
+    // The last question of a quiz: its result waits at the door.
+    if ((label.qualification ?? "open") !== "open") location.assign(`/projects/${this.project}/qualification/`);
     if (this.lastSent?.item === item) this.lastSent.label = label.id;
     this.panels.refreshLeft();
   }
