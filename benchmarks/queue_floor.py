@@ -14,7 +14,7 @@ import psycopg
 from django.db import connection
 
 from benchmarks.queue_world import project_of
-from labeling import annotate, live, queue, stale
+from labeling import annotate, fit, live, queue, stale
 from labeling.models import Labeler, Project, Task
 
 
@@ -46,7 +46,7 @@ def _lease(floor: Any, *, project: Project, labeler: Labeler) -> dict[str, Any]:
         "user": labeler.user_id,
         "guideline": project.guideline_id,
     }
-    fit = queue.Fit(*floor.execute(queue._FIT, who).fetchone())
+    fits = fit.Fit(*floor.execute(fit._FIT, who).fetchone())
     floor.execute(
         "select lease.* from labeling_lease lease join labeling_task task on task.id = lease.task_id "
         "where lease.labeler_id = %s and lease.state = 'open' and task.project_id = %s "
@@ -54,7 +54,7 @@ def _lease(floor: Any, *, project: Project, labeler: Labeler) -> dict[str, Any]:
         [labeler.pk, project.pk],
     ).fetchall()
     taking = {"kinds": sorted(Task.Kind.values), "project": project.pk, "labeler": labeler.pk}
-    taking |= fit.parameters()
+    taking |= fits.parameters()
     task, version, shown = floor.execute(queue._TAKE.format(busy="skip locked"), taking).fetchone()
     random.shuffle(shown)
     floor.execute(

@@ -19,10 +19,11 @@ from rest_framework.response import Response
 from guidelines import drafts
 from guidelines.publish import Overtaken
 from labeling.annotate import Conflict, StaleDraft
+from labeling.fit import Paused
 from labeling.people.invitations import LinkOver
 from labeling.qualification.answered import Explained
 from labeling.qualification.door import Shut
-from labeling.queue import LeaseLost, Paused
+from labeling.queue import LeaseLost
 from labeling.reviewing.reviews import Settled
 from labeling.unread import Unread
 from labeling.writing.conversations import Closed, TakenBack

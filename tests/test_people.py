@@ -19,7 +19,7 @@ from scenes import an_answer, new_labeler, new_project, new_task
 from test_api import Api, api_of, problem
 from test_queue import across_threads, in_threads
 
-from labeling import annotate, queue
+from labeling import annotate, fit, queue
 from labeling.models import (
     Annotation,
     ApiToken,
@@ -84,7 +84,7 @@ def test_a_paused_member_finishes_and_gets_nothing_new(project: Project, owner: 
     assert queue.lease_next(labeler=mia, project=project) == lease
     assert queue.lease_next(labeler=mia, project=project, prefetch=True) is None
     submit(mia, project)
-    with pytest.raises(queue.Paused):
+    with pytest.raises(fit.Paused):
         queue.lease_next(labeler=mia, project=project)
     members.pause(manager=owner, labeler=mia, paused=False)
     assert queue.lease_next(labeler=mia, project=project) is not None

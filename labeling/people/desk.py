@@ -15,12 +15,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from guidelines.models import GuidelineVersion
+from labeling.fit import MAY_TAKE, Fit
 from labeling.models import Annotation, Draft, Labeler, Lease, Membership, Message, Project, Review, Task
 from labeling.people import ledger, messages
 from labeling.people.access import kinds_for
 from labeling.qualification import grades
 from labeling.qualification.door import Door, doors
-from labeling.queue import MAY_TAKE, Fit
 from labeling.reviewing import reviews
 
 MOST_COUNTED = 1000  # beyond it the desk says "1,000+": an exact count would read the whole queue

@@ -16,7 +16,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 
 from guidelines.models import GuidelineDraft
-from labeling import live, queue
+from labeling import fit, live, queue
 from labeling.content.texts import unstorable
 from labeling.models import (
     AccountSettings,
@@ -103,7 +103,7 @@ def erase(*, manager: Membership, labeler: Labeler, confirm: str) -> Labeler:
             raise MemberError("confirm", f"Type their name as it is written here: {labeler.name}")
         pseudonym = pseudonym_of(labeler)
         # Kept to the end: leases are locked after the labeler, tasks after leases.
-        queue.lock(labeler, manager.project)
+        fit.lock(labeler, manager.project)
         _forget_in_log(user, {user.username, labeler.name}, pseudonym)
         _empty(user, pseudonym)
         Draft.objects.filter(labeler=labeler).delete()

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from labeling import live, queue
+from labeling import fit, live, queue
 from labeling.content.texts import unstorable
 from labeling.faults import FieldError
 from labeling.models import Annotation, Invitation, Labeler, Membership, Project, Split
@@ -173,7 +173,7 @@ def end(*, manager: Membership, labeler: Labeler) -> int:
     with transaction.atomic():
         member = _locked(manager, labeler)
         check_owned(member, field="member")
-        queue.lock(labeler, manager.project)
+        fit.lock(labeler, manager.project)
         _revoke_links(member)
         member.delete()
         _record(manager, "member.end", labeler, role=member.role)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet
 
-from labeling import queue
+from labeling import fit, queue
 from labeling.models import GoldItem, GoldLabel, Labeler, Lease, Project
 from labeling.qualification import copies
 
@@ -21,7 +21,7 @@ def items(*, project: Project, labeler: Labeler) -> int:
 def lease_next(*, project: Project, labeler: Labeler) -> Lease | None:
     """What to practise on next: the item begun, else one done least often; None where there is none."""
     with transaction.atomic():
-        fit = queue.lock(labeler, project)
+        fits = fit.lock(labeler, project)
         mine = Lease.objects.filter(
             labeler=labeler,
             state=Lease.State.OPEN,
@@ -34,7 +34,7 @@ def lease_next(*, project: Project, labeler: Labeler) -> Lease | None:
         task = left.order_by("pk").first()
         if task is None:
             done = Count("gold_labels", filter=Q(gold_labels__labeler=labeler))
-            pool = _pool(project, fit.avoids_sensitive).select_related("project__guideline", "prompt")
+            pool = _pool(project, fits.avoids_sensitive).select_related("project__guideline", "prompt")
             item = pool.annotate(done=done).order_by("done", "?").first()
             if item is None:
                 return None

@@ -3,7 +3,7 @@
 A review is a task about another one (`Task.reviewed`): whoever takes it decides for each of its labels that
 stand and have no verdict yet. A label that was sent back trains nothing; its author revises it, or
 appeals once. An appeal makes a review of that label alone for somebody who had no hand in the task
-(`queue.MAY_TAKE`); what that person says is final. Verdicts are appended: a revised review brings new ones,
+(`fit.MAY_TAKE`); what that person says is final. Verdicts are appended: a revised review brings new ones,
 and those of the old one are no longer in force.
 """
 

@@ -23,7 +23,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.db.models import F
 
-from labeling import live, queue, unread, work
+from labeling import fit, live, queue, unread, work
 from labeling.content.texts import MOST_BYTES
 from labeling.faults import AnswerError
 from labeling.models import Annotation, Labeler, Lease, Project, Prompt, Task
@@ -241,16 +241,16 @@ def _own(annotation_id: int, labeler: Labeler) -> tuple[Annotation, Conversation
     )
     label = mine.get(pk=annotation_id)
     task = label.task
-    fit = queue.lock(labeler, task.project)
+    fits = fit.lock(labeler, task.project)
     if task.kind not in KINDS or task.gold is not None:
         raise Closed("Only a turn that somebody wrote is continued.")
     if task.project.paused:
         raise Closed("The project is paused: it hands out no tasks.")
-    if fit.paused:
-        raise Closed(str(queue.Paused()))
-    if fit.unread:
+    if fits.paused:
+        raise Closed(str(fit.Paused()))
+    if fits.unread:
         raise Closed(str(unread.Unread(task.project)))
-    if fit.avoids_sensitive and task.sensitive:
+    if fits.avoids_sensitive and task.sensitive:
         raise Closed("This conversation is marked as sensitive, and you chose to be given no such tasks.")
     if not Annotation.objects.standing().filter(pk=label.pk).exists():
         raise Closed("This label was revised, sent back or invalidated. Go on from the newest one.")
