@@ -19,7 +19,7 @@ from labeling.simulated import taste
 from models_zoo.models import Checkpoint
 from rlhf.demo import project as demo_project
 from rlhf.models import Loop, Round, RoundStep, Run
-from rlhf.rounds import guard, loop, picture, sampling
+from rlhf.rounds import guard, loop, picture, sampling, steps
 from rlhf.runs import jobs
 
 pytest_plugins = ["workers"]
@@ -130,6 +130,16 @@ def test_a_round_of_comparisons_and_edits(project, labeler):
     assert round.state == Round.State.DONE, details(round)
     assert round.steps.get(name="freeze").dataset.size == 30
     assert Run.objects.get(round=round, algorithm="reward").result["pairs"] == 30
+
+
+@pytest.mark.parametrize(("weighs", "asked"), [(False, {}), (True, {"weigh": "reliability"})])
+def test_a_round_weighs_labels_where_its_project_does(project, labeler, weighs, asked):
+    rank(project, labeler, 2)
+    project.weigh_labels = weighs
+    project.save()
+    step = RoundStep(round=loop.current_round(project), ordinal=1, name="freeze")
+    steps._freeze(step)
+    assert step.dataset.filter == asked
 
 
 @pytest.mark.slow

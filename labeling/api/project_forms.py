@@ -199,6 +199,9 @@ class SettingsForm(Form):
     gold_rate = serializers.FloatField(
         required=False, help_text="share of tasks handed out that are copies of gold items, from 0 to 0.5"
     )
+    weigh_labels = serializers.BooleanField(
+        required=False, help_text="rounds weigh labels by how far their labeler can be relied on"
+    )
     lease_seconds = serializers.IntegerField(required=False)
     heldout_share = serializers.FloatField(
         required=False, help_text="share of incoming prompts that judge and never train, from 0 to 0.9"

@@ -27,7 +27,7 @@ from labeling.people.settings import SETTINGS, Setting
 GROUPS = (
     (_lazy("Project"), ("name",)),
     (_lazy("Work"), ("overlap", "lease_seconds", "partial_rankings", "model_drafts")),
-    (_lazy("Quality"), ("review_share", "heldout_share", "gold_rate")),
+    (_lazy("Quality"), ("review_share", "heldout_share", "gold_rate", "weigh_labels")),
     (_lazy("Conversations"), ("tree_turns", "tree_branches", "tree_size")),
     (_lazy("Pay"), ("hourly_rate", "currency")),
 )

@@ -57,6 +57,11 @@ class Project(models.Model):
     gold_rate = models.FloatField(
         default=0, db_default=0, help_text="share of tasks handed out that are copies of gold items, to 0.5"
     )
+    weigh_labels = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="rounds weigh labels by how far their labeler can be relied on",
+    )
     qualified_only = models.BooleanField(
         default=False, db_default=False, help_text="labelers pass the qualification before they work"
     )

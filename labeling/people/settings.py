@@ -98,6 +98,15 @@ SETTINGS: dict[str, Setting] = {
         0.5,
         under_way=_lazy("Counts for tasks that are handed out from now on."),
     ),
+    "weigh_labels": Setting(
+        bool,
+        _lazy("Labels count by who gave them"),
+        _lazy(
+            "Rounds weigh rankings and comparisons by how far their labeler can be relied on; who shares "
+            "too few tasks with others counts in full."
+        ),
+        under_way=_lazy("Counts for rounds that begin from now on."),
+    ),
     "heldout_share": Setting(
         float,
         _lazy("Share of prompts held out"),

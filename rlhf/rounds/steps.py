@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Count
 
-from labeling.datasets import dataset
+from labeling.datasets import dataset, filters
 from labeling.models import Dataset, Prompt, Split
 from models_zoo.models import Checkpoint
 from rlhf.checkpoints import endings, evaluation
@@ -66,7 +66,11 @@ def start_of(checkpoint: Checkpoint | None, kind: str) -> Checkpoint | None:
 
 def _freeze(step: RoundStep) -> str:
     kind = LABELED[Round.Kind(step.round.kind)]
-    step.dataset = dataset.freeze(project=step.round.project, kind=kind)
+    project = step.round.project
+    # Whom to rely on is told from choices between answers, so it says nothing of written ones.
+    weighs = project.weigh_labels and kind == Dataset.Kind.PREFERENCES
+    asked = {"weigh": filters.RELIABILITY} if weighs else {}
+    step.dataset = dataset.freeze(project=project, kind=kind, filter=asked)
     people = step.dataset.items.aggregate(n=Count("annotation__labeler", distinct=True))["n"]
     by = "1 labeler" if people == 1 else f"{people} labelers"
     return f"dataset {step.dataset.number}: {step.dataset.size} {kind} by {by}"
