@@ -224,6 +224,16 @@ class Platform:
                 elif who == "gus" or draw.random() < 0.2:
                     draw.shuffle(ids)
                 self._submit(who, task, {"tiers": [[pk] for pk in ids]})
+        labels = httpx.get(
+            f"{self.url}/api/projects/{CREW}/annotations/",
+            headers={"Authorization": f"Token {self.tokens['ada']}"},
+            timeout=60,
+        ).json()["results"]
+        why = "The first says it kindly and helps; the last only goes on."
+        for task in sorted({label["task"] for label in labels})[:4]:
+            self.post(
+                "ada", f"projects/{CREW}/gold/", {"task": task, "explanation": why, "uses": ["quiz", "queue"]}
+            )
 
     def _labels(self) -> None:
         """Work of Leo's that a reviewer judges: one label sent back, others waiting for a verdict."""
@@ -396,6 +406,8 @@ SCREENS: list[tuple[str, str, str, Callable[[Page], None]]] = [
     ("person", "ada", f"/projects/{CREW}/manage/people/", a_person),
     ("invalidate", "ada", f"/projects/{CREW}/manage/people/", radius),
     ("quality", "ada", f"/projects/{CREW}/manage/quality/", nothing),
+    ("gold", "ada", f"/projects/{CREW}/manage/gold/", nothing),
+    ("qualification", "ada", f"/projects/{CREW}/manage/qualification/", nothing),
     ("log", "ada", f"/projects/{CREW}/manage/log/", nothing),
     ("settings", "ada", f"/projects/{CREW}/manage/settings/", nothing),
     ("rounds", "ada", f"/projects/{STORIES}/rounds/", nothing),

@@ -105,7 +105,7 @@ def test_a_project_from_nothing(page: Page, server: Server) -> None:
     expect(page.locator("[data-stage=task] [data-prompt]")).to_be_visible()
     page.locator("[data-stage=task] textarea").first.fill("Dear owl, here is a kite for you.")
     page.keyboard.press("Control+Enter")
-    expect(page.locator("[data-stage=task] textarea").first).to_have_value("")
+    expect(page.locator("#toast")).to_contain_text("Label sent.")
 
     sign_in(page, given["owner"], given["password"])
     page.goto(f"/projects/{slug}/work/")
