@@ -126,5 +126,6 @@ document.addEventListener("live:guideline", ({ detail }) => {
 foreseen();
 // Written before this script ran, or restored by the browser.
 if (body.value !== body.defaultValue) preview.now();
-// A preset is the beginning of a draft, but not in the place of one.
-if (new URLSearchParams(location.search).has("preset") && !draft.version) draft.changed();
+// What was sent and refused lies in this page alone. A preset is the beginning of a draft, but not in the place of one.
+const begins = new URLSearchParams(location.search).has("preset") && !draft.version;
+if ("unsaved" in form.dataset || begins) draft.changed();
