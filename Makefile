@@ -19,7 +19,7 @@ demo: $(READY) ## one whole round with simulated labelers, and its table; ARGS="
 test: browser lint ## lint and every test, browser tests too
 	$(PYTEST)
 
-check: lint ## lint and the quick tests, under two minutes
+check: lint ## lint and the quick tests, about two minutes
 	$(PYTEST) -m "not slow and not browser"
 
 lint: $(READY) ## style, types and templates

@@ -139,6 +139,7 @@ def test_a_failed_write_leaves_nothing(project, start, home):
     assert not list((home / "runs").iterdir())
 
 
+@pytest.mark.slow
 def test_execute(project, start):
     run = jobs.execute(new_run(project, start).pk)
     assert (run.state, run.error, run.attempts, run.pid) == ("done", "", 1, None)

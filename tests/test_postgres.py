@@ -12,6 +12,8 @@ import pytest
 
 from deploy import postgres
 
+# Each starts a server of its own.
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
 START = """
 import sys; sys.path[:0] = {path!r}

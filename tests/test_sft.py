@@ -21,6 +21,7 @@ def train(run):
         sft.train(run)
 
 
+@pytest.mark.slow
 def test_answers_are_learned(tmp_path):
     run = open_run(tmp_path / "run", demonstrations(192), epochs=1, checkpoint_every=5)
     train(run)
@@ -41,6 +42,7 @@ def test_answers_are_learned(tmp_path):
     assert len(answer.text.split()) > 8
 
 
+@pytest.mark.slow
 def test_same_seed_same_digest(tmp_path):
     runs = [open_run(tmp_path / name, demonstrations(48), epochs=1) for name in "ab"]
     for run in runs:
@@ -65,6 +67,7 @@ def test_stop_and_resume(tmp_path):
     assert store.digest(run.output) == store.digest(whole.output)
 
 
+@pytest.mark.slow
 def test_weights_count(tmp_path):
     rows = demonstrations(64)
     for i, row in enumerate(rows):
